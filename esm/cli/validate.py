@@ -1,0 +1,47 @@
+"""`esm validate`: what is wrong with a configuration, and with `--connect` what does not answer."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from esm.cli.complain import NOT_STARTED, lines, warnings
+from esm.cli.connect import Answer, ask_all
+from esm.config import Loaded, assemble, load
+from esm.errors import ConfigError
+
+
+def validate(path: Path, *, connect: bool) -> int:
+    """The exit code."""
+    try:
+        loaded = load(path)
+        plan = assemble(loaded.config, monotonic=time.monotonic)
+    except ConfigError as error:
+        lines(error.problems)
+        return NOT_STARTED
+    warnings(loaded.warnings)
+    if connect and not _answered(asyncio.run(ask_all(loaded.config, plan))):
+        return NOT_STARTED
+    typer.echo(_summary(path, loaded))
+    return 0
+
+
+def _answered(answers: Sequence[Answer]) -> bool:
+    """Says what each of them said; False if one does not work."""
+    for answer in answers:
+        warnings(f"{answer.place}: {text}" for text in answer.warnings)
+        lines(f"{answer.place}: {text}" for text in answer.problems)
+        if not answer.problems:
+            typer.echo(f"{answer.place}: {'answers' if answer.asked else 'cannot be asked without using it'}")
+    return not any(answer.problems for answer in answers)
+
+
+def _summary(path: Path, loaded: Loaded) -> str:
+    mappings, targets = len(loaded.config.mappings), len(loaded.config.targets)
+    return f"{path}: valid, {_counted(mappings, 'mapping')} and {_counted(targets, 'target')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,105 @@
+"""From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from esm.config.models import Config, MappingConfig, Settings, TargetConfig
+from esm.plugins import SourceContext, TargetContext
+from esm.ports import QueueSource, Target
+from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.targets.throttled import Throttled
+
+_AWS_MINIMUM_POLLERS = 2
+_AWS_MAXIMUM_POLLERS = 200
+
+
+def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
+    """`monotonic` is the engine's clock, in seconds."""
+    return EnginePlan(
+        mappings={
+            name: _mapping(mapping, config.settings, monotonic) for name, mapping in config.mappings.items()
+        },
+        targets={name: _target(target, config.settings) for name, target in config.targets.items()},
+        memory_limit=config.settings.memory_limit,
+    )
+
+
+def source_of(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> QueueSource:
+    """Raises ValueError when the plugin finds that options make no sense together."""
+    context = SourceContext(
+        mapping=mapping.name,
+        aws=_aws(settings),
+        window=mapping.options.maximum_batching_window_in_seconds,
+        monotonic=monotonic,
+    )
+    return mapping.source.plugin.make(mapping.source.options, context)
+
+
+def target_of(target: TargetConfig, settings: Settings) -> AbstractAsyncContextManager[Target]:
+    """The target as its plugin makes it, not yet opened. Raises ValueError as `source_of` does."""
+    return target.plugin.open(target.options, TargetContext(target.name, _aws(settings)))
+
+
+def _mapping(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> MappingPlan:
+    return MappingPlan(
+        name=mapping.name,
+        id=mapping.id,
+        enabled=mapping.options.enabled,
+        source=source_of(mapping, settings, monotonic),
+        target=mapping.target,
+        options=_queue_options(mapping),
+    )
+
+
+def _queue_options(mapping: MappingConfig) -> QueueOptions:
+    given = mapping.options
+    concurrency = given.scaling_config.maximum_concurrency or given.concurrency
+    standard = QueueOptions()
+    least, most = _pollers(mapping, standard)
+    return QueueOptions(
+        batch_size=given.batch_size,
+        window=given.maximum_batching_window_in_seconds,
+        reports_failures="ReportBatchItemFailures" in given.function_response_types,
+        whole_groups=given.fifo_failure == "group",
+        concurrency=concurrency,
+        starts_at=min(standard.starts_at, concurrency),
+        minimum_pollers=least,
+        maximum_pollers=most,
+        wait=getattr(mapping.source.options, "wait_time_seconds", standard.wait),
+        max_hold=given.max_hold,
+    )
+
+
+def _pollers(mapping: MappingConfig, standard: QueueOptions) -> tuple[int, int]:
+    """Where only one of the two is given, the other is AWS's default, as far as it fits."""
+    config = mapping.options.provisioned_poller_config
+    least, most = config.minimum_pollers, config.maximum_pollers
+    if least is None and most is None:
+        return standard.minimum_pollers, standard.maximum_pollers
+    least = least or _AWS_MINIMUM_POLLERS
+    return least, most or max(least, _AWS_MAXIMUM_POLLERS)
+
+
+def _target(target: TargetConfig, settings: Settings) -> TargetPlan:
+    opened = partial(target_of, target, settings)
+    rate = target.limits.invocations_per_second
+    return TargetPlan(
+        name=target.name,
+        open=opened if rate is None else partial(_throttled, opened, rate),
+        reserved_concurrency=target.limits.reserved_concurrency,
+    )
+
+
+@asynccontextmanager
+async def _throttled(
+    opened: Callable[[], AbstractAsyncContextManager[Target]], rate: float
+) -> AsyncIterator[Target]:
+    """`rate` in invocations per second, over all mappings that name the target."""
+    async with opened() as target:
+        yield Throttled(target, rate)
+
+
+def _aws(settings: Settings) -> Mapping[str, Any]:
+    return settings.aws.model_dump(exclude_none=True)

@@ -1,0 +1,113 @@
+"""AWS's options of an event source mapping: which kind of source takes which, and what AWS says when it refuses.
+
+From the pages "Lambda parameters" of each source in the AWS Lambda Developer Guide and from the API's model. The
+values themselves are checked by the models; here is only what needs the kind of source to be known.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+BATCH_WITHOUT_WINDOW = (
+    "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+)
+ON_SUCCESS = "Unsupported DestinationConfig parameter for given event source mapping type."
+NO_SOURCE = "Unrecognized event source."
+
+
+def duplicate(arn: str, function: str, uuid: str) -> str:
+    """What AWS says of a second mapping of the same queue to the same function."""
+    return (
+        f'An event source mapping with SQS arn (" {arn} ") and function (" {function} ") already exists. '
+        f"Please update or delete the existing mapping with UUID {uuid}"
+    )
+
+
+class Kind(StrEnum):
+    """The kinds of source that AWS tells apart, by the names people use."""
+
+    SQS = "SQS standard"
+    FIFO = "SQS FIFO"
+    KINESIS = "Kinesis"
+    DYNAMODB = "DynamoDB Streams"
+    MSK = "Amazon MSK"
+    KAFKA = "self-managed Kafka"
+    ACTIVEMQ = "ActiveMQ"
+    RABBITMQ = "RabbitMQ"
+    DOCUMENTDB = "DocumentDB"
+
+
+QUEUES = (Kind.SQS, Kind.FIFO)
+STREAMS = (Kind.KINESIS, Kind.DYNAMODB)
+KAFKAS = (Kind.MSK, Kind.KAFKA)
+BROKERS = (Kind.ACTIVEMQ, Kind.RABBITMQ)
+_ALL = tuple(Kind)
+_NOT_DOCUMENTDB = tuple(kind for kind in Kind if kind is not Kind.DOCUMENTDB)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsOption:
+    """An option in snake_case, as in Terraform. `instead`: what to use where it is not supported."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    instead: str = ""
+
+
+AWS_OPTIONS = {
+    option.name: option
+    for option in (
+        AwsOption("enabled", _ALL),
+        AwsOption("batch_size", _ALL),
+        AwsOption("maximum_batching_window_in_seconds", tuple(kind for kind in Kind if kind is not Kind.FIFO)),
+        AwsOption("function_response_types", (*QUEUES, *STREAMS, *KAFKAS)),
+        AwsOption("filter_criteria", _NOT_DOCUMENTDB),
+        AwsOption("kms_key_arn", _NOT_DOCUMENTDB),
+        AwsOption("scaling_config", QUEUES),
+        AwsOption("provisioned_poller_config", (*QUEUES, *KAFKAS)),
+        AwsOption("metrics_config", (*QUEUES, *STREAMS, *KAFKAS)),
+        AwsOption("logging_config", KAFKAS),
+        AwsOption("tags", _ALL),
+        AwsOption("parallelization_factor", STREAMS, "scaling_config.maximum_concurrency"),
+        AwsOption("starting_position", (*STREAMS, *KAFKAS, Kind.DOCUMENTDB)),
+        AwsOption("starting_position_timestamp", (Kind.KINESIS, *KAFKAS, Kind.DOCUMENTDB)),
+        AwsOption("maximum_retry_attempts", (*STREAMS, *KAFKAS), "maxReceiveCount of the queue's redrive policy"),
+        AwsOption("maximum_record_age_in_seconds", (*STREAMS, *KAFKAS), "the queue's message retention"),
+        AwsOption("bisect_batch_on_function_error", (*STREAMS, *KAFKAS), "function_response_types"),
+        AwsOption("destination_config", (*STREAMS, *KAFKAS), "the queue's redrive policy"),
+        AwsOption("tumbling_window_in_seconds", STREAMS),
+        AwsOption("topics", KAFKAS),
+        AwsOption("queues", BROKERS),
+        AwsOption("source_access_configurations", (*KAFKAS, *BROKERS, Kind.DOCUMENTDB)),
+        AwsOption("self_managed_event_source", (Kind.KAFKA,)),
+        AwsOption("amazon_managed_kafka_event_source_config", (Kind.MSK,)),
+        AwsOption("self_managed_kafka_event_source_config", (Kind.KAFKA,)),
+        AwsOption("document_db_event_source_config", (Kind.DOCUMENTDB,)),
+    )
+}
+
+# Accepted with one warning each, whatever the source, so that a template works as it is pasted.
+WITHOUT_MEANING = {
+    "kms_key_arn": "nothing of the mapping is stored by a service that could encrypt it",
+    "tags": "a mapping is no AWS resource here",
+    "metrics_config": "all metrics are always on, at /metrics",
+    "logging_config": "set the level with `log: {level: …}`",
+}
+VPC_ACCESS = {"VPC_SUBNET", "VPC_SECURITY_GROUP"}
+
+# What AWS names below another option, and people look for at the top.
+BELOW = {
+    "maximum_concurrency": "scaling_config",
+    "minimum_pollers": "provisioned_poller_config",
+    "maximum_pollers": "provisioned_poller_config",
+    "filters": "filter_criteria",
+    "on_failure": "destination_config",
+}
+
+# Sources of AWS by the service of their ARN, for a clear word about those this version does not have.
+SERVICES = {
+    "kinesis": "Kinesis",
+    "dynamodb": "DynamoDB Streams",
+    "kafka": "Amazon MSK",
+    "mq": "Amazon MQ",
+    "rds": "DocumentDB",
+}

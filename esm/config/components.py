@@ -1,0 +1,132 @@
+"""Sources and targets of the file: which plugin they mean, and its options.
+
+A source or target is one line (an ARN, a URL, `python:module:handler`, the name of a target) or a mapping with
+a `type`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from esm.config.aws_options import NO_SOURCE, SERVICES
+from esm.config.catalog import Catalog, P, one_line
+from esm.config.explain import shown, validated
+from esm.config.models import SourceConfig, TargetConfig, TargetLimits
+from esm.config.nodes import Node, plain
+from esm.config.report import Report, listed, suggestion
+from esm.options import Options
+
+LONGEST_TIMEOUT = 900
+_LIMITS = tuple(TargetLimits.model_fields)
+_SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
+_EVENT = "a mapping invokes synchronously; asynchronous (Event) invocation is another feature of AWS Lambda"
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Resolves nodes against a catalog."""
+
+    catalog: Catalog
+    report: Report
+
+    def source(self, body: Node) -> SourceConfig | None:
+        """The source of a mapping's body."""
+        node = body.entries.get("source")
+        if node is None or (node.value is None and not node.broken):
+            self.report.problem(
+                body, f"is required but missing: {_SOURCE_FORMS} (AWS: {NO_SOURCE})", under="source"
+            )
+            return None
+        found = self._component(node, self.catalog.sources, "source")
+        if found is None:
+            return None
+        plugin, options = found
+        return SourceConfig(plugin, options, ordered=plugin.ordered(options))
+
+    def target(self, node: Node, name: str) -> TargetConfig | None:
+        """A target written out here, with the limits that every target takes."""
+        limited = node.holding({key: child for key, child in node.entries.items() if key in _LIMITS})
+        limits = validated(TargetLimits, limited, self.report)
+        if "invocation_type" in node.entries:
+            self.report.problem(node.entries["invocation_type"], _EVENT)
+        rest = node.without(*_LIMITS, "invocation_type") if node.entries else node
+        found = self._component(rest, self.catalog.targets, "target")
+        if found is None or limits is None:
+            return None
+        plugin, options = found
+        self._check_timeout(node, options)
+        return TargetConfig(name, plugin, options, limits)
+
+    def _component(self, node: Node, plugins: Mapping[str, P], role: str) -> tuple[P, Options] | None:
+        if node.broken:
+            return None
+        if isinstance(node.value, str):
+            return self._from_line(node, plugins, role)
+        if not node.entries:
+            what = f"{shown(node)} is no {role}" if plain(node) else "is empty"
+            self.report.problem(node, f"{what}: write one line, or a mapping with `type`")
+            return None
+        return self._from_type(node, plugins, role)
+
+    def _from_line(self, node: Node, plugins: Mapping[str, P], role: str) -> tuple[P, Options] | None:
+        found = one_line(plugins, str(node.value))
+        if found is None:
+            self.report.problem(node, _no_line(node, plugins, role))
+            return None
+        plugin, options = found
+        spread = {key: _generated(node, value) for key, value in options.items()}
+        made = validated(plugin.options, node.holding(spread), self.report)
+        return None if made is None else (plugin, made)
+
+    def _from_type(self, node: Node, plugins: Mapping[str, P], role: str) -> tuple[P, Options] | None:
+        kind = node.entries.get("type")
+        known = listed(sorted(plugins)) if plugins else "none"
+        if kind is None:
+            self.report.problem(node, f"is required but missing: this version has {known}", under="type")
+            return None
+        plugin = plugins.get(str(kind.value))
+        if plugin is None:
+            if not kind.broken:
+                hint = suggestion(kind.shown, plugins) or self._fault(kind.shown)
+                self.report.problem(
+                    kind, f"there is no {role} of type {shown(kind)}: this version has {known}{hint}"
+                )
+            return None
+        made = validated(
+            plugin.options,
+            node.without("type"),
+            self.report,
+            also=("type", *(_LIMITS if role == "target" else ())),
+        )
+        return None if made is None else (plugin, made)
+
+    def _fault(self, name: str) -> str:
+        return f" ({self.catalog.faults[name]})" if name in self.catalog.faults else ""
+
+    def _check_timeout(self, node: Node, options: Options) -> None:
+        timeout = getattr(options, "timeout", None)
+        if isinstance(timeout, int | float) and not 0 < timeout <= LONGEST_TIMEOUT:
+            place = node.entries.get("timeout", node)
+            self.report.problem(
+                place, f"{shown(place)} is out of range: above 0 and at most {LONGEST_TIMEOUT} s, as on AWS"
+            )
+
+
+def _generated(node: Node, value: Any) -> Node:
+    """An option that a one-line form stands for has the place of that line."""
+    if isinstance(value, Mapping):
+        return node.holding({key: _generated(node, inner) for key, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return node.holding([_generated(node, inner) for inner in value])
+    return node.holding(value)
+
+
+def _no_line(node: Node, plugins: Mapping[str, P], role: str) -> str:
+    known = listed(sorted(plugins)) if plugins else "none"
+    if role == "target":
+        return f"{shown(node)} is no target: this version has the types {known}, as a URL or {{type: …}}"
+    parts = str(node.value).split(":")
+    service = SERVICES.get(parts[2]) if len(parts) > 5 and parts[0] == "arn" else None
+    if service is not None:
+        return f"{service} is no source of this version, which has {known}"
+    return f"{shown(node)} is no source: write {_SOURCE_FORMS}"

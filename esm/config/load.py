@@ -1,0 +1,122 @@
+"""From files to a checked configuration, or to everything that is wrong with it at once.
+
+Read, parse, merge, interpolate, then settings, targets and mappings; each step goes on past mistakes as long as
+what follows from them would not be mistakes of its own.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from esm.config.assemble import target_of
+from esm.config.catalog import Catalog
+from esm.config.components import Components
+from esm.config.explain import validated
+from esm.config.files import texts
+from esm.config.interpolate import interpolate
+from esm.config.mappings import Mappings, defaults, names
+from esm.config.merge import merged
+from esm.config.models import Config, MappingConfig, Settings, TargetConfig
+from esm.config.nodes import Node
+from esm.config.parse import parse
+from esm.config.report import Report
+from esm.config.support import Support
+
+_SECTIONS = ("defaults", "targets", "mappings")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that holds, and what its author should still know."""
+
+    config: Config
+    warnings: tuple[str, ...]
+
+
+def load(path: Path, *, catalog: Catalog | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read a file or a directory. No I/O besides: nothing is connected to.
+
+    `catalog` is what is installed and `environ` the process's environment, unless given. Raises ConfigError with
+    every problem.
+    """
+    report = Report()
+    root = interpolate(_read(path, report), os.environ if environ is None else environ, report)
+    config = _config(root, catalog or Catalog.installed(), report)
+    report.raise_if_any()
+    return Loaded(config, report.warnings)
+
+
+def _read(path: Path, report: Report) -> Node:
+    """The files as one. A file that cannot be read at all ends the matter: what it defines would be missing."""
+    roots = []
+    lost = False
+    for name, text in texts(path, report):
+        before = report.found
+        root = parse(text, name, report)
+        lost |= root is None and report.found > before
+        roots += [] if root is None else [root]
+    if not roots and not report.found:
+        report.problem(Node(str(path), 1, "", None), "is empty: it needs at least `mappings:`")
+    if lost or not roots:
+        report.raise_if_any()
+    root = merged(roots, report)
+    if not root.entries:
+        report.raise_if_any()
+    return root
+
+
+def _config(root: Node, catalog: Catalog, report: Report) -> Config:
+    for name, fault in catalog.faults.items():
+        report.notice(f"plugin {name}: {fault}")
+    settings = validated(Settings, root.without(*_SECTIONS), report, also=_SECTIONS) or Settings()
+    components = Components(catalog, report)
+    targets = _targets(_section(root, "targets"), components, settings)
+    mappings = _mappings(root, components, settings, targets)
+    made = {name: target for name, target in targets.items() if target is not None}
+    return Config(settings, MappingProxyType(made), MappingProxyType(mappings))
+
+
+def _targets(section: Node, components: Components, settings: Settings) -> dict[str, TargetConfig | None]:
+    made = {name: components.target(node, name) for name, node in names(section, components.report)}
+    for name, target in made.items():
+        if target is not None:
+            _try(target, settings, section.entries[name], components.report)
+    return made
+
+
+def _mappings(
+    root: Node, components: Components, settings: Settings, targets: dict[str, TargetConfig | None]
+) -> dict[str, MappingConfig]:
+    report, support = components.report, Support(components.report)
+    common = defaults(_section(root, "defaults"), support, report)
+    resolver = Mappings(components, settings, targets, _with_strict(common, root), support, report)
+    made = {}
+    for name, node in names(_section(root, "mappings"), report):
+        mapping = resolver.mapping(name, node)
+        if mapping is not None:
+            made[name] = mapping
+    if "mappings" not in root.entries:
+        report.problem(root, "is required but missing: a name with `source` and `target`", under="mappings")
+    resolver.check_defaults()
+    support.warn()
+    return made
+
+
+def _with_strict(common: Node, root: Node) -> Node:
+    """The file's `strict_aws` holds for every mapping that does not say otherwise."""
+    strict = {"strict_aws": root.entries["strict_aws"]} if "strict_aws" in root.entries else {}
+    return common.holding({**strict, **common.entries})
+
+
+def _section(root: Node, name: str) -> Node:
+    return root.entries.get(name, root.holding({}))
+
+
+def _try(target: TargetConfig, settings: Settings, node: Node, report: Report) -> None:
+    """Let the plugin say what makes no sense together, before anything starts."""
+    try:
+        target_of(target, settings)
+    except ValueError as error:
+        report.problem(node, str(error))

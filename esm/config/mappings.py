@@ -1,0 +1,163 @@
+"""The mappings of the file: source, target and options of each, with the file's defaults applied."""
+
+import re
+from dataclasses import dataclass, field
+from uuid import NAMESPACE_DNS, uuid5
+
+from esm.config.assemble import source_of
+from esm.config.aws_options import Kind, duplicate
+from esm.config.casing import canonical, normalised
+from esm.config.components import Components
+from esm.config.explain import shown, validated
+from esm.config.mapping_options import MappingOptions
+from esm.config.models import MappingConfig, Settings, SourceConfig, TargetConfig
+from esm.config.nodes import Node, plain
+from esm.config.report import Report, listed, suggestion
+from esm.config.rules import check, displaced
+from esm.config.support import HERE, Support, admits
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
+_ENDS = ("source", "target")
+_FUNCTION = re.compile(r"(?:arn:[a-z-]+:lambda:[a-z0-9-]*:)?\d{12}:function:(?P<name>[\w-]+)(?::[\w$.-]+)?")
+
+
+def identity(namespace: str, name: str) -> str:
+    """The id of a mapping: the same for the same namespace and name, on every host."""
+    return str(uuid5(uuid5(_ROOT, namespace), name))
+
+
+def names(section: Node, report: Report) -> list[tuple[str, Node]]:
+    """The entries of `targets:` or `mappings:`; a name that cannot be one is reported."""
+    if not section.broken and not section.entries and section.value not in (None, {}):
+        report.problem(section, f"{section.kind} is not allowed: has to be a mapping of names")
+    for name, node in section.entries.items():
+        if not _NAME.fullmatch(name):
+            report.problem(node, "is no name: letters, digits, `_`, `-` and `.`, at most 128")
+    return list(section.entries.items())
+
+
+@dataclass(slots=True)
+class Mappings:
+    """Resolves one mapping after the other; inline targets join `targets` on the way.
+
+    A named target that is itself wrong stands in `targets` as None, so that naming it is no second mistake.
+    """
+
+    components: Components
+    settings: Settings
+    targets: dict[str, TargetConfig | None]
+    defaults: Node
+    support: Support
+    report: Report
+    kinds: set[Kind | None] = field(default_factory=set)
+    pairs: dict[str, str] = field(default_factory=dict)
+
+    def mapping(self, name: str, body: Node) -> MappingConfig | None:
+        """The mapping, or None with everything wrong in the report."""
+        if not body.entries:
+            if not body.broken:
+                what = f"{shown(body)} is no mapping" if plain(body) else "is empty"
+                self.report.problem(body, f"{what}: it needs `source` and `target`")
+            return None
+        body = normalised(body, self.report)
+        source = self.components.source(body)
+        target = self._target(name, body)
+        options = self._options(name, body, source)
+        if source is None or target is None or options is None:
+            return None
+        self._check_unique(name, body, source, target)
+        mapping = MappingConfig(name, self._id(name), source, target, options)
+        self._try(mapping, body.entries["source"])
+        return mapping
+
+    def check_defaults(self) -> None:
+        """After all mappings: a default that none of them takes is a mistake."""
+        kinds = {kind for kind in self.kinds if kind is not None}
+        if not kinds or None in self.kinds:
+            return
+        for option, node in self.defaults.entries.items():
+            if not any(admits(option, kind) for kind in kinds):
+                self.report.problem(node, f"no mapping allows it: there are only {listed(sorted(kinds))} queues")
+
+    def _options(self, name: str, body: Node, source: SourceConfig | None) -> MappingOptions | None:
+        kind = None if source is None else Kind.FIFO if source.ordered else Kind.SQS
+        self.kinds.add(kind)
+        own = self.support.kept(body.without(*_ENDS), kind)
+        inherited = {
+            option: node
+            for option, node in self.defaults.entries.items()
+            if not displaced(option, own) and (kind is None or admits(option, kind))
+        }
+        given = {option: node for option, node in own.entries.items() if node.value is not None or node.broken}
+        merged = body.holding({**inherited, **given})
+        options = validated(MappingOptions, merged, self.report)
+        if options is not None and kind is not None:
+            check(name, options, merged, kind, self.report)
+        return options
+
+    def _target(self, name: str, body: Node) -> str | None:
+        node = body.entries.get("target")
+        if node is None or (node.value is None and not node.broken):
+            known = f"one of {listed(sorted(self.targets))}, " if self.targets else ""
+            forms = f"{known}a URL, python:module:handler, or {{type: …}}"
+            self.report.problem(body, f"is required but missing: {forms}", under="target")
+            return None
+        named = self._named(node)
+        if named is not None:
+            return named
+        if isinstance(node.value, str) and not node.broken and ":" not in node.value:
+            self._say_unnamed(node)
+            return None
+        inline = f"{name}/target"
+        self.targets[inline] = self.components.target(node, inline)
+        return inline if self.targets[inline] is not None else None
+
+    def _named(self, node: Node) -> str | None:
+        """A name of `targets:`, also out of a function's ARN as CloudFormation has it."""
+        if not isinstance(node.value, str) or node.broken:
+            return None
+        function = _FUNCTION.fullmatch(node.value)
+        name = function["name"] if function is not None and node.value not in self.targets else node.value
+        return name if name in self.targets else None
+
+    def _say_unnamed(self, node: Node) -> None:
+        hint = suggestion(str(node.value), [name for name in self.targets if "/" not in name])
+        forms = "define it below `targets:`, or write a URL, python:module:handler, or {type: …}"
+        self.report.problem(node, f"there is no target `{shown(node)}`{hint or ': ' + forms}")
+
+    def _check_unique(self, name: str, body: Node, source: SourceConfig, target: str) -> None:
+        """One mapping per queue and function, as on AWS. Inline targets count by what they are."""
+        config = self.targets[target]
+        called = target if "/" not in target or config is None else f"{config.plugin.name} {config.options!r}"
+        first = self.pairs.setdefault(f"{source.plugin.name} {source.options!r} {called}", name)
+        if first != name:
+            said = duplicate(shown(body.entries["source"]), shown(body.entries["target"]), self._id(first))
+            self.report.problem(body, f"is the same as mapping `{first}` ({said})")
+
+    def _try(self, mapping: MappingConfig, node: Node) -> None:
+        """Let the plugin make it once, for what it says about options that make no sense together."""
+        try:
+            source_of(mapping, self.settings, float)
+        except ValueError as error:
+            self.report.problem(node, str(error))
+
+    def _id(self, name: str) -> str:
+        return identity(self.settings.namespace, name)
+
+
+def defaults(section: Node, support: Support, report: Report) -> Node:
+    """`defaults:` with AWS's names in snake_case, each value checked by itself."""
+    if not section.entries:
+        if section.value not in (None, {}) and not section.broken:
+            report.problem(section, f"{section.kind} is not allowed: has to be a mapping of options")
+        return section.holding({})
+    for key, node in section.entries.items():
+        if canonical(key) in _ENDS:
+            report.problem(node, "belongs to a mapping: it cannot be a default")
+    kept = support.kept(normalised(section, report).without(*_ENDS), None)
+    given = kept.holding(
+        {key: node for key, node in kept.entries.items() if key in HERE and node.value is not None}
+    )
+    validated(MappingOptions, given, report)
+    return given

@@ -1,0 +1,127 @@
+"""The messages we hold: which receipt is theirs, until when they are ours, and when to ask for more time.
+
+Records that were read together share a deadline, so there is one heap entry per page, not per record. An entry
+comes due when a part of the visibility is still left, earlier or later by a jitter, so that nothing is ever
+extended at the last moment or all at once.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from msgspec import Struct
+
+from esm.model import Record, Terms
+
+_MOST_HEADROOM = 60.0
+_RETRY = 1.0
+
+
+class Held(Struct):
+    """One message in our hands: its newest copy, and when it stops being ours (monotonic seconds).
+
+    `size` is the bytes it was counted with, which a newer copy does not change.
+    """
+
+    record: Record
+    until: float
+    size: int
+
+
+class Holding:
+    """Every message of one queue that was read and not yet settled."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}
+        self._heap: list[tuple[float, int, tuple[str, ...]]] = []
+        self._tie = count()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def ids(self) -> list[str]:
+        """The ids of everything held."""
+        return list(self._held)
+
+    def admit(self, records: Sequence[Record], terms: Terms, now: float, chance: float) -> list[Record]:
+        """Takes in what was read and returns what is new.
+
+        A record that is held already is not a second message: only its receipt is newer (D24).
+        """
+        fresh = []
+        until = now + terms.visibility
+        for record in records:
+            if held := self._held.get(record.id):
+                held.record, held.until = record, until
+            else:
+                self._held[record.id] = Held(record, until, len(record.event))
+                fresh.append(record)
+        self._plan([record.id for record in records], now, terms, chance)
+        return fresh
+
+    def latest(self, record: Record) -> Record:
+        """The record with its newest receipt."""
+        held = self._held.get(record.id)
+        return held.record if held else record
+
+    def ours(self, record: Record, now: float) -> bool:
+        """True while nobody else can have received it."""
+        held = self._held.get(record.id)
+        return held is not None and now < held.until
+
+    def due(self, now: float, terms: Terms) -> list[Record]:
+        """Takes out of the plan what has to be extended now; `extended` or `unanswered` puts it back.
+
+        What cannot be kept for a whole visibility timeout more, because it was read too long ago, is left out.
+        """
+        ids: list[str] = []
+        while self._heap and self._heap[0][0] <= now:
+            ids += heapq.heappop(self._heap)[2]
+        held = [self._held[id_].record for id_ in dict.fromkeys(ids) if id_ in self._held]
+        return [record for record in held if now + terms.visibility <= record.read + terms.longest]
+
+    def next_due(self) -> float | None:
+        """When `due` has something next, in monotonic seconds."""
+        return self._heap[0][0] if self._heap else None
+
+    def extended(self, records: Iterable[Record], terms: Terms, now: float, chance: float) -> None:
+        """These were extended by the visibility timeout, asked for at `now`."""
+        ids = [record.id for record in records if record.id in self._held]
+        for id_ in ids:
+            self._held[id_].until = now + terms.visibility
+        self._plan(ids, now, terms, chance)
+
+    def unanswered(self, records: Iterable[Record], now: float) -> None:
+        """Nobody answered the request to extend these: ask again soon."""
+        ids = tuple(record.id for record in records if record.id in self._held)
+        if ids:
+            heapq.heappush(self._heap, (now + _RETRY, next(self._tie), ids))
+
+    def lost(self, records: Iterable[Record]) -> None:
+        """The queue says these are not ours any more; their receipts may still serve to delete them."""
+        for record in records:
+            if held := self._held.get(record.id):
+                held.until = float("-inf")
+
+    def forget(self, records: Iterable[Record]) -> int:
+        """These are settled, given back or lost; returns the bytes that are held no more."""
+        freed = 0
+        for record in records:
+            if held := self._held.pop(record.id, None):
+                freed += held.size
+        return freed
+
+    def _plan(self, ids: Sequence[str], now: float, terms: Terms, chance: float) -> None:
+        if ids:
+            headroom = min(terms.visibility / 3, _MOST_HEADROOM) * (1 + chance / 2)
+            due = now + max(terms.visibility - headroom, 0.0)
+            heapq.heappush(self._heap, (due, next(self._tie), tuple(ids)))
+
+
+def hold_until(records: Iterable[Record], terms: Terms, max_hold: float, now: float, wall: float) -> float:
+    """When a batch that was never accepted is let go, in monotonic seconds; its oldest record decides (D1).
+
+    The earliest of `max_hold` and the longest a read can be held, both from the read, and the end of retention.
+    """
+    longest = min(max_hold, terms.longest)
+    return min(min(record.read + longest, record.arrived + terms.retention - wall + now) for record in records)

@@ -1,0 +1,53 @@
+"""What a reply means for the records of a queue's batch.
+
+Success deletes all, a partial answer deletes the complement, a failure leaves everything to the queue's own
+visibility timeout, a refusal holds the batch as it is because the function was never reached.
+"""
+
+from collections.abc import Collection, Sequence
+
+from esm.core.partial import Unreadable, failed_ids
+from esm.model import Errored, Outcome, Record, Refused, Reply, Returned, Verdict
+
+
+def judge(records: Sequence[Record], reply: Reply, *, reports_failures: bool, whole_groups: bool) -> Verdict:
+    """The verdict on `records`, which the target answered with `reply`.
+
+    `reports_failures` is ReportBatchItemFailures; without it the body of an answer is ignored completely.
+    `whole_groups` extends a reported failure to what follows it in its group (`fifo_failure: group`, D6).
+    """
+    match reply:
+        case Refused(outcome=outcome, message=message):
+            return Verdict(outcome, held=tuple(records), why=message)
+        case Errored(outcome=outcome, message=message):
+            return Verdict(outcome, failed=tuple(records), why=message)
+        case Returned(payload=payload) if reports_failures:
+            return _answered(records, payload, whole_groups=whole_groups)
+        case _:
+            return Verdict(Outcome.SUCCESS, done=tuple(records))
+
+
+def _answered(records: Sequence[Record], payload: bytes, *, whole_groups: bool) -> Verdict:
+    reported = failed_ids(payload, {record.id for record in records})
+    if isinstance(reported, Unreadable):
+        return Verdict(Outcome.FUNCTION_ERROR, failed=tuple(records), why=reported.why)
+    if not reported:
+        return Verdict(Outcome.SUCCESS, done=tuple(records))
+    failed = rest_of_groups(records, reported) if whole_groups else reported
+    return Verdict(
+        Outcome.PARTIAL,
+        done=tuple(record for record in records if record.id not in failed),
+        failed=tuple(record for record in records if record.id in failed),
+    )
+
+
+def rest_of_groups(records: Sequence[Record], failed: Collection[str]) -> frozenset[str]:
+    """`failed` and, of each group with a failure in it, everything that comes after the first one."""
+    broken: set[str | None] = set()
+    result = set()
+    for record in records:
+        if record.id in failed:
+            broken.add(record.key)
+        if record.key in broken:
+            result.add(record.id)
+    return frozenset(result)

@@ -1,0 +1,58 @@
+"""Reading a partial batch response: which records does the function say have failed?
+
+One function over raw bytes. Every row of AWS's answer table is decided here and nowhere else: what is full
+success, what is full failure, what names failed items. Identifiers are compared exactly, type included.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+
+WHOLE_BATCH = "the whole batch is treated as failed"
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """The answer is no valid partial response; AWS then treats the whole batch as failed."""
+
+    why: str
+
+
+def failed_ids(payload: bytes, delivered: Collection[str]) -> frozenset[str] | Unreadable:
+    """The identifiers reported in `payload`, the empty set for full success.
+
+    `delivered` holds the identifiers of the batch; naming any other makes the answer unreadable, as do a
+    missing, null, empty or non-string identifier and a body that is not JSON. Zero bytes count as null.
+    Source: AWS Lambda guide, "Reporting batch item failures for Lambda functions" (SQS, Kinesis, DynamoDB).
+    """
+    if not payload:
+        return frozenset()
+    try:
+        answer = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Unreadable(f"the answer is not JSON, so {WHOLE_BATCH}")
+    items = answer.get("batchItemFailures") if isinstance(answer, dict) else None
+    if items is None:
+        return frozenset()
+    if not isinstance(items, list):
+        return Unreadable(f"batchItemFailures is not a list, so {WHOLE_BATCH}")
+    return _identifiers(items, delivered)
+
+
+def _identifiers(items: list[object], delivered: Collection[str]) -> frozenset[str] | Unreadable:
+    failed = set()
+    for item in items:
+        identifier = item.get("itemIdentifier") if isinstance(item, dict) else None
+        if not isinstance(identifier, str) or not identifier:
+            return Unreadable(
+                f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, so {WHOLE_BATCH}"
+            )
+        if identifier not in delivered:
+            return Unreadable(f"itemIdentifier {_shown(identifier)} is not in the batch, so {WHOLE_BATCH}")
+        failed.add(identifier)
+    return frozenset(failed)
+
+
+def _shown(value: object) -> str:
+    """A value as an operator may see it: short, never a payload."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

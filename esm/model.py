@@ -1,0 +1,156 @@
+"""The values that travel through the engine, frozen and free of any vendor.
+
+A source makes `Record`s and hands them over in a `Page`; a batch of them becomes an `Invocation`; the
+target answers with a `Reply`; judging turns the reply into a `Verdict`; a queue reports what it did with
+that verdict as a `Settlement`. Nothing here knows which source or target it speaks of.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One message or stream record, encoded once.
+
+    `seq` is its number in its lane since the lane was opened, without gaps or repeats, in source order.
+    `id` is what `batchItemFailures` names. `key` is its ordering key, None where the source keeps no order.
+    `arrived` is when the source accepted it (epoch seconds), `read` when we got it (monotonic seconds of the
+    engine's clock). `event` is its JSON fragment, the very bytes the function will see. `handle` is opaque:
+    only the source that made it looks inside.
+    """
+
+    seq: int
+    id: str
+    key: str | None
+    arrived: float
+    read: float
+    event: bytes
+    handle: Any
+
+
+class Rejected(Struct, frozen=True):
+    """A record that can never be sent, and why: a single record above the payload limit."""
+
+    record: Record
+    why: str
+
+
+class Page(Struct, frozen=True):
+    """What one read of a source returned, in source order."""
+
+    records: tuple[Record, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+
+class Lane(Struct, frozen=True):
+    """An ordered sub-stream with a name of its own: a queue, a shard, a partition."""
+
+    name: str
+
+
+class Terms(Struct, frozen=True):
+    """On what terms a queue hands out messages; all in seconds.
+
+    `visibility`: how long a message is ours after a read or an extension. `longest`: how long it can be kept
+    by extending, counted from its read (SQS: 12 hours). `retention`: how long the queue keeps it, counted
+    from its arrival. `page`: the most messages one read may ask for.
+    """
+
+    visibility: float
+    longest: float
+    retention: float
+    page: int = 10
+
+
+class Backlog(Struct, frozen=True):
+    """What a queue says of itself; None where it does not tell."""
+
+    visible: int | None = None
+    in_flight: int | None = None
+
+
+class Settlement(Struct, frozen=True):
+    """What became of the records a queue was told to delete."""
+
+    deleted: int = 0
+    undeleted: tuple[Record, ...] = ()
+
+
+class Outcome(StrEnum):
+    """How an invocation ended, as the metric `esm_invocations_total` names it."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FUNCTION_ERROR = "function_error"
+    TIMEOUT = "timeout"
+    THROTTLED = "throttled"
+    MISCONFIGURED = "misconfigured"
+    UNREACHABLE = "unreachable"
+
+
+class Invocation(Struct, frozen=True):
+    """One call of a target.
+
+    `attempt` counts from 1: how often this batch has been sent since it was read. `idempotency_key` is a hash
+    of the record ids, so it is the same when the same batch is delivered again.
+    """
+
+    payload: bytes
+    mapping: str
+    batch_id: str
+    attempt: int
+    idempotency_key: str
+
+
+class Returned(Struct, frozen=True):
+    """The function answered; `payload` is its raw answer. `meta`: request id, executed version, …"""
+
+    payload: bytes
+    meta: Mapping[str, str] = {}
+
+
+class Errored(Struct, frozen=True):
+    """The function was reached and failed: `outcome` is FUNCTION_ERROR or TIMEOUT. Costs an attempt."""
+
+    outcome: Outcome
+    message: str
+    meta: Mapping[str, str] = {}
+
+
+class Refused(Struct, frozen=True):
+    """The function was not reached: `outcome` is THROTTLED, MISCONFIGURED or UNREACHABLE. Costs nothing.
+
+    `retry_after`: seconds the target asked us to wait, None when it did not say.
+    """
+
+    outcome: Outcome
+    message: str
+    retry_after: float | None = None
+    meta: Mapping[str, str] = {}
+
+
+Reply = Returned | Errored | Refused
+
+
+class Verdict(Struct, frozen=True):
+    """What a reply means for the records of its batch; the three lists are disjoint and cover the batch.
+
+    `done` may be deleted, `failed` is left to the queue's own redelivery, `held` was refused and is to be
+    sent again as it is. `why` is for people: the error's text, the offending identifier.
+    """
+
+    outcome: Outcome
+    done: tuple[Record, ...] = ()
+    failed: tuple[Record, ...] = ()
+    held: tuple[Record, ...] = ()
+    why: str = ""
+
+
+class Finding(Struct, frozen=True):
+    """One remark of a check before the start: `broken` means it does not work, otherwise it is a warning."""
+
+    broken: bool
+    text: str

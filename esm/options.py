@@ -1,0 +1,43 @@
+"""The base of every options model, and the value types they share.
+
+Options live beside the component they configure; each model is frozen and refuses unknown keys. Durations are
+seconds as numbers or text with a unit; secrets never print.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_NO_DURATION = "{} is no duration: write seconds as a number, or text such as 500ms, 30s, 5m, 1h"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+class Options(BaseModel):
+    """Options of one component as they stand in the YAML, in snake_case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def seconds(value: object) -> object:
+    """`30`, `"30"` (from the environment), `"30s"`, `"1h30m"` to seconds; else left for the model to refuse.
+
+    Raises ValueError for text that is no duration, and for `true`, which would count as one second.
+    """
+    if isinstance(value, bool):
+        raise ValueError(_NO_DURATION.format("true or false"))  # noqa: TRY004 - pydantic collects ValueError only
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or _DURATION.sub("", text).strip():
+        raise ValueError(_NO_DURATION.format(repr(value)))
+    return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=float | str)]
+Secret = SecretStr

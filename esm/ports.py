@@ -1,0 +1,103 @@
+"""What the engine asks of a source and of a target: each port at most three methods, its contract in prose.
+
+A new source or target implements one of these, registers by name (see `plugins`) and passes the shared suite
+in `esm.testing`. Something a port cannot do is added by wrapping, not by an option.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, runtime_checkable
+
+from esm.model import Backlog, Finding, Invocation, Lane, Page, Record, Reply, Settlement, Terms
+
+
+class Codec(Protocol):
+    """How records become the event of an invocation. Pure, and the same bytes for the same records."""
+
+    @property
+    def frame(self) -> int:
+        """Bytes that `render` adds around the fragments; between two fragments it adds exactly one more."""
+
+    def render(self, records: Sequence[Record]) -> bytes:
+        """The event: header, fragments in the given order, trailer."""
+
+
+class QueueReader(Protocol):
+    """One queue, opened. A queue redelivers by itself, so there is no position: each record is settled.
+
+    The engine may call `read` several times at once, and `settle` and `extend` while reads are open. A read is
+    never cancelled while it can still return messages: they would be hidden for a whole visibility timeout.
+    """
+
+    @property
+    def ordered(self) -> bool:
+        """True if records carry a key whose order must be kept (FIFO groups)."""
+
+    @property
+    def terms(self) -> Terms:
+        """The queue's terms as last seen."""
+
+    async def read(self, limit: int, wait: float) -> Page:
+        """At most `limit` records; waits up to `wait` seconds for the first. An empty page is no error.
+
+        Raises `Disconnected` when the queue cannot be read, `OverLimit` when it wants some settled first.
+        """
+
+    async def settle(
+        self, done: Sequence[Record], failed: Sequence[Record], untried: Sequence[Record]
+    ) -> Settlement:
+        """Delete `done` in order, leave `failed` to the queue's own timeout, give `untried` back now.
+
+        Retries by itself what may be retried and never raises for a single record: what could not be deleted
+        is in the settlement. Giving back is best effort, the timeout does it otherwise.
+        """
+
+    async def extend(self, records: Sequence[Record], seconds: float) -> Collection[Record]:
+        """Keep these for `seconds` from now. Returns those that are no longer ours.
+
+        Raises `Disconnected` if the queue could not be asked; then nothing is known about any of them.
+        """
+
+
+class QueueSource(Protocol):
+    """A configured queue, not yet opened. Cheap to make; no I/O before `open`."""
+
+    @property
+    def codec(self) -> Codec:
+        """Renders the records that this source's readers return."""
+
+    def lanes(self) -> AsyncIterator[Collection[Lane]]:
+        """The whole current set of lanes, and again on every change.
+
+        Asking for the next set says: the last one is applied, lanes that left it are drained.
+        """
+
+    def open(self, lane: Lane) -> AbstractAsyncContextManager[QueueReader]:
+        """Raises `Disconnected` if the queue is missing, denied or unreachable."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A reader that can tell how much waits in its queue."""
+
+    async def backlog(self) -> Backlog:
+        """Asks the queue. Raises `Disconnected`."""
+
+
+class Target(Protocol):
+    """What records are delivered to. Opened once, shared by all mappings that name it."""
+
+    async def invoke(self, call: Invocation) -> Reply:
+        """One synchronous invocation; returns within the target's own timeout.
+
+        Never raises for what the function, the network or the target does: that is the reply. Cancelling it
+        abandons the call; the function may still be running.
+        """
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A source or target that can say, before it runs, whether it answers (`esm validate --connect`)."""
+
+    async def check(self) -> Sequence[Finding]:
+        """Asks without consuming or invoking anything. Empty means: answers, nothing to remark."""

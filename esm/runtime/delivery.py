@@ -1,0 +1,116 @@
+"""One batch, from its slot to its settlement.
+
+A batch is invoked, judged and settled. A refusal never reached the function, so the batch stays in its slot,
+kept alive by heartbeats, and is sent again after a pause; only when it has been held too long, or when the
+engine stops, is it let go. What was never sent is given back at once.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from esm.core.backoff import Backoff
+from esm.core.judging import judge
+from esm.model import Invocation, Record, Refused, Verdict
+from esm.ports import Codec
+from esm.runtime.custody import Custody
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.happenings import Held, Invoked
+from esm.runtime.plan import QueueOptions
+from esm.runtime.signals import Stop
+from esm.runtime.world import World
+
+_REFUSED = Backoff(base=1.0, cap=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the batches of one lane are delivered."""
+
+    mapping: str
+    codec: Codec
+    custody: Custody
+    dispatcher: Dispatcher
+    options: QueueOptions
+    world: World
+    stop: Stop
+
+    async def deliver(self, batch: Sequence[Record]) -> None:
+        """Brings `batch` to one of its ends; its records are in nobody's hands afterwards."""
+        batch_id = self.world.new_id()
+        attempt = 0
+        while batch := await self.custody.still_ours(batch):
+            if not await self._slot(batch):
+                await self._not_sent(batch_id, batch, attempt)
+                return
+            attempt += 1
+            verdict, retry_after = await self._invoke(batch_id, batch, attempt)
+            if not verdict.held:
+                await self.custody.settle(batch_id, batch, verdict)
+                return
+            if await self._pause(batch_id, batch, attempt, retry_after):
+                await self._not_sent(batch_id, batch, attempt)
+                return
+
+    async def _slot(self, batch: Sequence[Record]) -> bool:
+        """A slot of the target; False if the engine stops or the batch has been held too long first."""
+        if self.stop.is_set():
+            return False
+        return await self.dispatcher.acquire(self.stop, self.custody.time_left(batch))
+
+    async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Verdict, float | None]:
+        started, oldest = self.world.monotonic(), min(record.arrived for record in batch)
+        age = max(0.0, self.world.wall() - oldest)
+        call = Invocation(
+            payload=self.codec.render(batch),
+            mapping=self.mapping,
+            batch_id=batch_id,
+            attempt=attempt,
+            idempotency_key=idempotency_key(batch),
+        )
+        reply = await self.dispatcher.invoke(call)
+        verdict = judge(
+            batch,
+            reply,
+            reports_failures=self.options.reports_failures,
+            whole_groups=self.options.whole_groups,
+        )
+        self.world.tell(
+            Invoked(
+                self.mapping,
+                batch_id=batch_id,
+                attempt=attempt,
+                records=len(batch),
+                failed=len(verdict.failed),
+                outcome=verdict.outcome,
+                oldest=age,
+                duration=self.world.monotonic() - started,
+                why=verdict.why,
+            )
+        )
+        return verdict, reply.retry_after if isinstance(reply, Refused) else None
+
+    async def _pause(
+        self, batch_id: str, batch: Sequence[Record], attempt: int, retry_after: float | None
+    ) -> bool:
+        """Waits before a refused batch is sent again; True if it must not be: stop, or held too long."""
+        left = self.custody.time_left(batch)
+        pause = max(_REFUSED.pause(attempt, self.world.chance()), retry_after or 0.0)
+        self.world.tell(Held(self.mapping, batch_id, len(batch), min(pause, left)))
+        return await self.stop.within(min(pause, left)) or pause >= left
+
+    async def _not_sent(self, batch_id: str, batch: Sequence[Record], attempt: int) -> None:
+        """Gives back what the target never accepted; after refusals without a stop it is let go instead."""
+        if attempt and not self.stop.is_set():
+            await self.custody.let_go(batch_id, batch)
+        else:
+            await self.custody.give_back(batch, "stopping" if self.stop.is_set() else "held too long")
+
+
+def idempotency_key(batch: Sequence[Record]) -> str:
+    """The same for the same records, in whatever order and however often they are delivered."""
+    digest = hashlib.blake2b(digest_size=16)
+    for record_id in sorted(record.id for record in batch):
+        digest.update(record_id.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,141 @@
+"""What the engine tells its observers: one frozen value per thing that happened.
+
+The loops call `tell(happening)` and know nothing of logs, metrics or status; those subscribe. A happening
+carries everything its observers need, so that a log line and a counter can never disagree.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from esm.model import Outcome
+
+
+class Happening(Struct, frozen=True):
+    """Something that happened to a mapping."""
+
+    mapping: str
+
+
+class Polled(Happening, frozen=True):
+    """A read came back with `records` (0 is an answer too); `oldest` is the age of its oldest, in seconds."""
+
+    records: int
+    oldest: float
+
+
+class Renewed(Happening, frozen=True):
+    """Records that we still hold were received again; their new receipts replaced the old ones."""
+
+    records: int
+
+
+class Rejection(Happening, frozen=True):
+    """A record is too large to be sent at all; it is left to its queue."""
+
+    record_id: str
+    why: str
+
+
+class Invoked(Happening, frozen=True):
+    """An invocation ended. `failed` of its `records` failed; `oldest` is the age of the oldest when it was
+    handed over, `duration` the time the target took, both in seconds.
+    """
+
+    batch_id: str
+    attempt: int
+    records: int
+    failed: int
+    outcome: Outcome
+    oldest: float
+    duration: float
+    why: str
+
+
+class Held(Happening, frozen=True):
+    """A refused batch waits `pause` seconds before it is sent again; no receive count is burnt."""
+
+    batch_id: str
+    records: int
+    pause: float
+
+
+class Deleted(Happening, frozen=True):
+    """Done records were deleted; `undeleted` could not be, so they will be delivered again."""
+
+    batch_id: str
+    records: int
+    undeleted: Sequence[str]
+
+
+class Released(Happening, frozen=True):
+    """Records that were never sent were given back to their queue."""
+
+    records: int
+    why: str
+
+
+class LetGo(Happening, frozen=True):
+    """A batch that was refused for too long is left to its queue's visibility timeout."""
+
+    batch_id: str
+    records: int
+
+
+class Extended(Happening, frozen=True):
+    """A heartbeat: `extended` are ours for longer, `lost` are not ours any more, for `failed` nobody answered."""
+
+    extended: int
+    lost: int
+    failed: int
+
+
+class QueueDepth(Happening, frozen=True):
+    """What the queue says of itself: messages that wait, and that somebody holds; None where it does not tell."""
+
+    visible: int | None
+    in_flight: int | None
+
+
+class SourceFailed(Happening, frozen=True):
+    """The source could not be used; it is tried again after `pause` seconds."""
+
+    code: str
+    reason: str
+    pause: float
+
+
+class SourceRecovered(Happening, frozen=True):
+    """The source answers again."""
+
+
+class Crashed(Happening, frozen=True):
+    """A lane or mapping ended with an error and is started again after `pause` seconds."""
+
+    error: BaseException
+    pause: float
+
+
+class State(Happening, frozen=True):
+    """The mapping is now `state`, in AWS's words: Creating, Enabled, Disabling, Disabled."""
+
+    state: str
+
+
+class Abandoned(Happening, frozen=True):
+    """A lane ended while it held these, at its target or waiting; they come back after their timeout."""
+
+    record_ids: Sequence[str]
+
+
+Tell = Callable[[Happening], None]
+
+
+def to_all(observers: Sequence[Tell]) -> Tell:
+    """One `tell` that reaches every observer."""
+
+    def tell(happening: Happening) -> None:
+        for observer in observers:
+            observer(happening)
+
+    return tell

@@ -1,0 +1,61 @@
+"""The two signals of the loops: `Stop`, which comes once, and `Bell`, which wakes one loop to look again."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Stop:
+    """A request to finish: no new work, what is under way ends by itself."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Asks once; asking again changes nothing."""
+        if not self._event.is_set():
+            self._event.set()
+            for callback in self._callbacks:
+                callback()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def then(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` when the stop comes, now if it has come; returns how to withdraw it."""
+        if self.is_set():
+            callback()
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    async def within(self, seconds: float) -> bool:
+        """Waits `seconds`, or shorter if the stop comes; True if it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Bell:
+    """Wakes the one loop that listens; rings that nobody heard yet count once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    async def heard(self, within: float | None = None) -> None:
+        """Returns at the next ring, at once if it has rung, or after `within` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._event.clear()

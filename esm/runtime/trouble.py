@@ -1,0 +1,127 @@
+"""What is wrong with a mapping, read off the happenings: in AWS's words where AWS has any. Pure.
+
+A problem of the source and one of the answers are told apart, because they end apart: the source is well when
+a read comes back, the answers when the function succeeds.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from esm.model import Outcome
+from esm.runtime.happenings import (
+    Abandoned,
+    Crashed,
+    Deleted,
+    Extended,
+    Happening,
+    Invoked,
+    LetGo,
+    Rejection,
+    SourceFailed,
+)
+
+FUNCTION_FAILED = "Function call failed"
+"""AWS's words for a function error (`PROBLEM: Function call failed`)."""
+
+_REFUSALS = {
+    Outcome.THROTTLED: "Target throttled",
+    Outcome.MISCONFIGURED: "Target misconfigured",
+    Outcome.UNREACHABLE: "Target unreachable",
+}
+_FAILURES = (Outcome.FUNCTION_ERROR, Outcome.TIMEOUT)
+_LONGEST_TEXT = 500
+
+
+class Blame(StrEnum):
+    """Whose problem it is, as the metric `esm_mapping_problem` names it."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    FUNCTION = "function"
+    CRASH = "crash"
+
+
+class Trouble(Struct, frozen=True):
+    """A problem that lasts until something shows that it is over."""
+
+    blame: Blame
+    text: str
+
+
+def answer_trouble(call: Invoked) -> Trouble | None:
+    """The problem that this answer shows, None if the function did its work."""
+    if call.outcome in _REFUSALS:
+        return Trouble(Blame.TARGET, shown(complaint(call)))
+    if call.outcome in _FAILURES:
+        return Trouble(Blame.FUNCTION, FUNCTION_FAILED)
+    return None
+
+
+def source_trouble(told: SourceFailed | Crashed) -> Trouble:
+    """The problem that keeps the mapping from reading."""
+    blame = Blame.SOURCE if isinstance(told, SourceFailed) else Blame.CRASH
+    return Trouble(blame, shown(complaint(told)))
+
+
+def reached(call: Invoked) -> bool:
+    """The function was called, whatever it made of it."""
+    return call.outcome not in _REFUSALS
+
+
+def unsuccessful(call: Invoked) -> int:
+    """How many records of this call the function did not work off.
+
+    A refused call did not reach the function, so none of its records *failed*; AWS counts them as failed
+    invokes all the same (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html).
+    """
+    return call.failed if reached(call) else call.records
+
+
+def complaint(told: Happening) -> str:
+    """What went wrong, for people; empty if nothing did."""
+    says = _COMPLAINTS.get(type(told))
+    return says(told) if says is not None else ""
+
+
+def shown(text: str) -> str:
+    """At most 500 characters of a text: a function may answer with pages of it."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
+def _of_answer(told: Invoked) -> str:
+    if told.outcome is Outcome.SUCCESS:
+        return ""
+    if told.outcome in _REFUSALS:
+        return _with(_REFUSALS[told.outcome], told.why)
+    return _with(FUNCTION_FAILED if told.outcome in _FAILURES else "Some records failed", told.why)
+
+
+def _of_heartbeat(told: Extended) -> str:
+    if told.lost or told.failed:
+        return f"Visibility not extended: {told.lost} records lost, {told.failed} unanswered"
+    return ""
+
+
+def _of_deletes(told: Deleted) -> str:
+    if told.undeleted:
+        return f"{len(told.undeleted)} records could not be deleted and will be delivered again"
+    return ""
+
+
+def _with(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
+
+
+_COMPLAINTS: dict[type[Happening], Callable[[Any], str]] = {
+    Abandoned: lambda told: f"Stopped while {len(told.record_ids)} records were held",
+    Crashed: lambda told: _with(f"Internal error: {type(told.error).__name__}", str(told.error)),
+    Deleted: _of_deletes,
+    Extended: _of_heartbeat,
+    Invoked: _of_answer,
+    LetGo: lambda told: f"{told.records} records were refused for too long and are left to their queue",
+    Rejection: lambda told: _with(f"Record {told.record_id} cannot be sent", told.why),
+    SourceFailed: lambda told: _with(told.code, told.reason),
+}

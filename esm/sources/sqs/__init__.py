@@ -1,0 +1,27 @@
+"""SQS queues, standard and FIFO, as sources of records (Amazon SQS API 2012-11-05 over AWS JSON)."""
+
+import asyncio
+import random
+import time
+import uuid
+
+from esm.clients.aws import lease
+from esm.plugins import SourceContext, SourcePlugin
+from esm.sources.sqs.options import SqsOptions, parse
+from esm.sources.sqs.queue import QueueFacts
+from esm.sources.sqs.source import SqsSource
+from esm.sources.sqs.world import World
+
+__all__ = ["PLUGIN", "QueueFacts", "SqsOptions", "SqsSource"]
+
+
+def _ordered(options: SqsOptions) -> bool:
+    return options.fifo
+
+
+def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
+    world = World(context.monotonic, time.time, asyncio.sleep, random.random, lambda: str(uuid.uuid4()))
+    return SqsSource(options, options.reach(context.aws), lease, window=context.window, world=world)
+
+
+PLUGIN = SourcePlugin(name="sqs", options=SqsOptions, parse=parse, ordered=_ordered, make=_make)

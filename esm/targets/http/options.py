@@ -1,0 +1,120 @@
+"""Options of an HTTP target. Whatever may be a secret is one, so it never shows in a status or an error."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from yarl import URL
+
+from esm.options import Duration, Options, Secret
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "idempotency-key",
+        "transfer-encoding",
+        "upgrade",
+        "x-esm-attempt",
+        "x-esm-batch-id",
+        "x-esm-mapping",
+        "x-esm-signature",
+    }
+)
+
+
+class _Hidden(Options):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class Basic(_Hidden):
+    username: str
+    password: Secret
+
+
+class Auth(_Hidden):
+    """Exactly one of `basic` and `bearer`."""
+
+    basic: Basic | None = None
+    bearer: Secret | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.basic is None) == (self.bearer is None):
+            raise ValueError("give either basic: {username, password} or bearer")
+        if self.bearer is not None and _UNPRINTABLE.search(self.bearer.get_secret_value()):
+            raise ValueError("bearer holds a line break or another control character")
+        return self
+
+
+class Tls(_Hidden):
+    """PEM files. `ca` replaces the system's authorities; `key` may be left out if `certificate` holds it."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("key needs certificate")
+        return self
+
+
+class Signature(_Hidden):
+    secret: Annotated[Secret, Field(min_length=1)]
+
+
+class HttpOptions(_Hidden):
+    """`timeout`: seconds (docs/decisions: 30 where Lambda has 3, because these are services).
+
+    `max_connections`: None for as many as there are calls. `max_response_bytes`: 6 MiB, what Lambda allows a
+    synchronous answer. `refused_statuses`: answers that say the function was not reached.
+    """
+
+    url: str
+    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
+    headers: Mapping[str, Secret] = Field(default_factory=dict)
+    auth: Auth | None = None
+    tls: Tls | None = None
+    signature: Signature | None = None
+    max_connections: Annotated[int, Field(ge=1)] | None = None
+    max_response_bytes: Annotated[int, Field(ge=1)] = 6 * 1024 * 1024
+    refused_statuses: frozenset[Annotated[int, Field(ge=400, le=599)]] = frozenset({429, 503})
+    allow_redirects: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _reachable(cls, text: str) -> str:
+        url = URL(text)
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ValueError("write http://host[:port]/path or https://host[:port]/path")
+        if url.user is not None or url.password is not None:
+            raise ValueError("no user or password in the URL: use auth, where it stays secret")
+        return text
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
+        for name, value in headers.items():
+            if not _TOKEN.fullmatch(name):
+                raise ValueError(f"{name!r} is no header name")
+            if name.lower() in _OURS:
+                raise ValueError(f"{name} is set by the engine")
+            if _UNPRINTABLE.search(value.get_secret_value()):
+                raise ValueError(f"{name} holds a line break or another control character")
+        return headers
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("auth and a header Authorization exclude each other")
+        if self.tls is not None and URL(self.url).scheme != "https":
+            raise ValueError("tls needs an https:// url")
+        return self

@@ -1,0 +1,104 @@
+"""What the ending of an HTTP call means: pure, from an exchange to a reply.
+
+The table is in docs and README for authors of functions. Its idea: what the function did counts as an
+attempt, what kept us from reaching it does not, and a wrong address must not drain a queue into its dead
+letters.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from esm.clients.http import Answered, Broken, Exchange, Lapsed, Unreached
+from esm.model import Errored, Outcome, Refused, Reply, Returned
+
+_MISCONFIGURED = frozenset({401, 403, 404, 405, 407})
+_LONGEST_MESSAGE = 300
+_META = {"x-amzn-requestid": "request_id", "x-amz-executed-version": "executed_version"}
+
+
+def reply_to(exchange: Exchange, *, refused: Collection[int], timeout: float, now: float) -> Reply:
+    """`timeout` in seconds, for the message; `now` in epoch seconds, for a Retry-After that is a date."""
+    match exchange:
+        case Answered():
+            return _answered(exchange, refused, now)
+        case Unreached(why=why):
+            return Refused(Outcome.UNREACHABLE, why)
+        case Broken(why=why):
+            return Errored(Outcome.FUNCTION_ERROR, _short(why))
+        case Lapsed():
+            return Errored(Outcome.TIMEOUT, f"no complete answer within {timeout:g} s")
+
+
+def _answered(answer: Answered, refused: Collection[int], now: float) -> Reply:
+    status, headers = answer.status, answer.headers
+    if status in refused:
+        return Refused(Outcome.THROTTLED, _status(status), retry_after(headers.get("Retry-After"), now))
+    if "X-Amz-Function-Error" in headers:
+        return Errored(Outcome.FUNCTION_ERROR, _thrown(answer), _meta(headers))
+    if 200 <= status < 300:
+        return Returned(answer.body, _meta(headers))
+    if 300 <= status < 400:
+        return Refused(Outcome.MISCONFIGURED, f"{_status(status)}: the redirect is not followed")
+    if status in _MISCONFIGURED:
+        return Refused(Outcome.MISCONFIGURED, _status(status))
+    return Errored(Outcome.FUNCTION_ERROR, _said(answer), _meta(headers))
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None if neither."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text)
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _status(status: int) -> str:
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
+
+
+def _thrown(answer: Answered) -> str:
+    """As Lambda's runtimes report it: `{"errorType": …, "errorMessage": …}`."""
+    kind = answer.headers["X-Amz-Function-Error"]
+    return _short(_reported(answer.body) or f"{kind}: {_text(answer.body)}")
+
+
+def _said(answer: Answered) -> str:
+    said = _reported(answer.body) or _text(answer.body)
+    return _short(f"{_status(answer.status)}: {said}" if said else _status(answer.status))
+
+
+def _reported(body: bytes) -> str | None:
+    try:
+        error: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(error, Mapping) or not isinstance(error.get("errorMessage"), str):
+        return None
+    return f"{error.get('errorType') or 'Error'}: {error['errorMessage']}"
+
+
+def _text(body: bytes) -> str:
+    return body[: 4 * _LONGEST_MESSAGE].decode(errors="replace")
+
+
+def _short(text: str) -> str:
+    """On one line, and no longer than a log line bears."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+
+
+def _meta(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[header] for header, name in _META.items() if header in headers}

@@ -1,0 +1,173 @@
+"""Log lines: a subscriber to happenings that writes what is worth an operator's attention.
+
+One line per thing, never one per record, and never a payload. What goes well is told at debug only: a healthy
+engine is silent. The same problem of the same mapping is written once a minute, with how often it was held back.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from structlog.types import FilteringBoundLogger
+
+from esm.model import Outcome
+from esm.runtime.happenings import (
+    Abandoned,
+    Crashed,
+    Deleted,
+    Extended,
+    Happening,
+    Held,
+    Invoked,
+    LetGo,
+    Polled,
+    QueueDepth,
+    Rejection,
+    Released,
+    Renewed,
+    SourceFailed,
+    SourceRecovered,
+    State,
+)
+from esm.runtime.trouble import shown
+from esm.telemetry.repeats import Repeats
+
+_NAMED = 10
+_ROUTINE: dict[type[Happening], str] = {
+    Deleted: "records deleted",
+    Extended: "visibility extended",
+    Held: "batch held",
+    Polled: "source read",
+    QueueDepth: "queue measured",
+    Renewed: "held records received again",
+}
+_OUTCOMES: dict[Outcome, tuple[str, str]] = {
+    Outcome.PARTIAL: ("info", "some records of a batch failed"),
+    Outcome.FUNCTION_ERROR: ("warning", "function call failed"),
+    Outcome.TIMEOUT: ("warning", "function timed out"),
+    Outcome.THROTTLED: ("warning", "target throttled, batch held"),
+    Outcome.UNREACHABLE: ("warning", "target unreachable, batch held"),
+    Outcome.MISCONFIGURED: ("error", "target misconfigured, batch held"),
+}
+
+
+class LogObserver:
+    """Subscribes with `tell`; `monotonic` in seconds."""
+
+    def __init__(self, log: FilteringBoundLogger, monotonic: Callable[[], float]) -> None:
+        self._log = log
+        self._monotonic = monotonic
+        self._repeats = Repeats()
+        self._verbose = log.is_enabled_for(10)
+        self._says: dict[type[Happening], Callable[[Any], None]] = {
+            Abandoned: self._abandoned,
+            Crashed: self._crashed,
+            Deleted: self._deleted,
+            Extended: self._extended,
+            Invoked: self._invoked,
+            LetGo: self._let_go,
+            Rejection: self._rejected,
+            Released: self._released,
+            SourceFailed: self._source_failed,
+            SourceRecovered: self._source_recovered,
+            State: self._state,
+        }
+
+    def tell(self, happening: Happening) -> None:
+        """Writes a line if it is worth one."""
+        says = self._says.get(type(happening))
+        if says is not None:
+            says(happening)
+        if self._verbose and type(happening) in _ROUTINE:
+            fields = {name: getattr(happening, name) for name in happening.__struct_fields__}
+            self._log.debug(_ROUTINE[type(happening)], **fields)
+
+    def _write(self, level: str, event: str, told: Happening, reason: str = "", **fields: Any) -> None:
+        """Once a minute for the same mapping, event and reason; the other fields may differ."""
+        held_back = self._repeats.worth((told.mapping, event, reason), self._monotonic())
+        if held_back is None:
+            return
+        if reason:
+            fields["reason"] = shown(reason)
+        if held_back:
+            fields["repeated"] = held_back
+        getattr(self._log, level)(event, mapping=told.mapping, **fields)
+
+    def _invoked(self, told: Invoked) -> None:
+        if told.outcome is Outcome.SUCCESS:
+            if self._verbose:
+                self._log.debug("function called", mapping=told.mapping, **_call(told))
+            return
+        level, event = _OUTCOMES[told.outcome]
+        self._write(level, event, told, told.why, **_call(told))
+
+    def _deleted(self, told: Deleted) -> None:
+        if told.undeleted:
+            self._write(
+                "error",
+                "processed records could not be deleted and will be delivered again",
+                told,
+                batch_id=told.batch_id,
+                deleted=told.records,
+                undeleted=len(told.undeleted),
+                record_ids=_some(told.undeleted),
+            )
+
+    def _extended(self, told: Extended) -> None:
+        if told.lost or told.failed:
+            self._write(
+                "warning",
+                "visibility could not be extended",
+                told,
+                extended=told.extended,
+                lost=told.lost,
+                failed=told.failed,
+            )
+
+    def _released(self, told: Released) -> None:
+        self._write("info", "unsent records given back", told, told.why, records=told.records)
+
+    def _let_go(self, told: LetGo) -> None:
+        event = "batch refused for too long, left to its queue"
+        self._write("warning", event, told, batch_id=told.batch_id, records=told.records)
+
+    def _rejected(self, told: Rejection) -> None:
+        self._write(
+            "warning", "record cannot be sent, left to its queue", told, told.why, record_id=told.record_id
+        )
+
+    def _source_failed(self, told: SourceFailed) -> None:
+        self._write("error", "source cannot be used", told, told.reason, error=told.code, retry_in=told.pause)
+
+    def _source_recovered(self, told: SourceRecovered) -> None:
+        self._write("info", "source can be used again", told)
+
+    def _crashed(self, told: Crashed) -> None:
+        reason = f"{type(told.error).__name__}: {told.error}"
+        event = "internal error, the mapping starts again"
+        self._write("error", event, told, reason, retry_in=told.pause, exc_info=told.error)
+
+    def _state(self, told: State) -> None:
+        self._log.info("mapping changed its state", mapping=told.mapping, state=told.state)
+
+    def _abandoned(self, told: Abandoned) -> None:
+        self._log.warning(
+            "lane ended with records in hand; they come back after their timeout",
+            mapping=told.mapping,
+            records=len(told.record_ids),
+            record_ids=_some(told.record_ids),
+        )
+
+
+def _call(told: Invoked) -> dict[str, Any]:
+    return {
+        "batch_id": told.batch_id,
+        "attempt": told.attempt,
+        "records": told.records,
+        "failed": told.failed,
+        "outcome": told.outcome.value,
+        "duration": round(told.duration, 3),
+    }
+
+
+def _some(ids: Sequence[str]) -> list[str]:
+    return list(ids[:_NAMED])

@@ -1,0 +1,134 @@
+"""The conformance suite of the queue port, on our SQS adapter with every server and on the engine's own fake."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from esm.plugins import SourceContext
+from esm.ports import QueueSource
+from esm.sources.sqs import PLUGIN
+from esm.testing.loop import run
+from esm.testing.queue import FakeQueue, FakeSource, Faults
+from esm.testing.queue_bench import Bench, Case, Harness
+from esm.testing.queue_suite import CASES
+from servers import QueueMaker, Server
+
+# Neither has a fault that breaks a case; one that does is named here, and its case must then fail.
+FAULTS: Mapping[str, frozenset[str]] = {"elasticmq": frozenset(), "ministack": frozenset()}
+
+
+@dataclass
+class ServerBench:
+    source: QueueSource
+    client: Any
+    url: str
+
+    async def send(self, count: int = 1, group: str | None = None) -> Sequence[str]:
+        return await asyncio.to_thread(lambda: [self._send(group) for _ in range(count)])
+
+    def _send(self, group: str | None) -> str:
+        ordering = {} if group is None else {"MessageGroupId": group, "MessageDeduplicationId": uuid.uuid4().hex}
+        return str(self.client.send_message(QueueUrl=self.url, MessageBody="hello", **ordering)["MessageId"])
+
+
+@dataclass
+class ServerHarness:
+    server: Server
+    make_queue: QueueMaker
+    client: Any
+
+    async def queue(self, *, ordered: bool = False, visibility: int = 30) -> Bench:
+        queue = self.make_queue(self.server.endpoint_url, fifo=ordered, visibility=visibility)
+        return ServerBench(self._source(queue.arn), self.client, queue.url)
+
+    def missing(self) -> QueueSource:
+        return self._source("arn:aws:sqs:us-east-1:000000000000:nobody-made-this")
+
+    def _source(self, arn: str) -> QueueSource:
+        context = SourceContext(
+            mapping="contract",
+            aws={"endpoint_url": self.server.endpoint_url},
+            window=0,
+            monotonic=time.monotonic,
+        )
+        return PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context)
+
+
+@pytest.fixture(scope="session")
+def endings(sqs_server: Server, boto_sqs: Callable[[str], Any]) -> Mapping[str, Exception | None]:
+    """How each case ended on a server. They wait rather than work, so they wait together."""
+    harness = ServerHarness(sqs_server, QueueMaker(boto_sqs, "contract"), boto_sqs(sqs_server.endpoint_url))
+
+    async def ending(case: Case) -> Exception | None:
+        try:
+            await case.run(harness)
+        except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
+            return error
+        return None
+
+    async def every() -> Mapping[str, Exception | None]:
+        async with asyncio.TaskGroup() as tasks:
+            running = {str(case): tasks.create_task(ending(case)) for case in CASES}
+        return {name: task.result() for name, task in running.items()}
+
+    return asyncio.run(every())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_sqs_source_conforms(
+    case: Case, sqs_server: Server, endings: Mapping[str, Exception | None], request: pytest.FixtureRequest
+) -> None:
+    known = case.broken_by & FAULTS[sqs_server.name]
+    if known:
+        request.applymarker(pytest.mark.xfail(reason=", ".join(known), strict=True, raises=AssertionError))
+    if error := endings[str(case)]:
+        raise error
+
+
+@dataclass
+class FakeBench:
+    queue: FakeQueue
+    source: QueueSource
+
+    async def send(self, count: int = 1, group: str | None = None) -> Sequence[str]:
+        return [self.queue.send(group) for _ in range(count)]
+
+
+@dataclass
+class FakeHarness:
+    rates: dict[str, float] = field(default_factory=dict)
+
+    async def queue(self, *, ordered: bool = False, visibility: int = 30) -> Bench:
+        queue = FakeQueue(asyncio.get_running_loop().time, ordered=ordered, visibility=visibility)
+        return FakeBench(queue, FakeSource(queue, self._faults()))
+
+    def missing(self) -> QueueSource:
+        return FakeSource(FakeQueue(lambda: 0.0), Faults(random.Random(1), {"open fails": 1.0}))
+
+    def _faults(self) -> Faults:
+        return Faults(random.Random(1), self.rates)
+
+
+async def _on(case: Case, harness: Harness) -> None:
+    await case.run(harness)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_fake_queue_conforms(case: Case) -> None:
+    run(_on(case, FakeHarness()))
+
+
+@pytest.mark.parametrize(
+    ("fault", "caught"),
+    [("delete fails", "deletes_what_is_done"), ("give back fails", "gives_back_what_was_not_tried")],
+)
+def test_suite_catches_a_reader_that_does_not_settle(fault: str, caught: str) -> None:
+    (case,) = [case for case in CASES if str(case) == caught]
+    with pytest.raises((AssertionError, TimeoutError)):
+        run(_on(case, FakeHarness({fault: 1.0})))

@@ -1,0 +1,1 @@
+"""Functions for the tests: in Python, and behind HTTP."""

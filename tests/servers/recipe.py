@@ -1,0 +1,50 @@
+"""What is needed to have one real server: where it comes from and how it is run.
+
+A recipe is a plain value, so adding a server means writing one more of them; everything that
+all servers share (cache, start, stop) takes a recipe and lives elsewhere.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one server process lives: its installation, its scratch folder and its port on 127.0.0.1."""
+
+    home: Path
+    work: Path
+    port: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run, with what is added to the environment of the tests for it."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One server at one version.
+
+    `origin` is everything that decides what `install` puts into its folder: a change of it is a new
+    folder in the cache, so an old installation is never mistaken for the wanted one. `install` fills
+    the folder it is given and may not write absolute paths into it, because the folder is renamed when
+    it is complete. `probe` is a path that answers with a status below 400 once the server can be used.
+    """
+
+    name: str
+    version: str
+    origin: str
+    install: Callable[[Path], None]
+    command: Callable[[Place], Command]
+    probe: str
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the cache."""
+        return f"{self.name}-{self.version}-{hashlib.sha256(self.origin.encode()).hexdigest()[:12]}"

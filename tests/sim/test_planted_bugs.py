@@ -1,0 +1,116 @@
+"""The test of the tests: each bug known from engines of this kind, planted, must be seen by the oracle."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from esm.core.buffers import KeyedBuffer
+from esm.core.holding import Holding
+from esm.model import Record, Verdict
+from esm.runtime.custody import Custody
+from esm.runtime.delivery import Delivery
+from esm.runtime.dispatch import Dispatcher
+from esm.testing import loop
+from sim.history import History
+from sim.test_queue_lane import _play, _play_neutral
+
+SEEDS = 150
+
+
+def seen(play: Callable[[int], Any]) -> bool:
+    """Whether any of the seeds fails."""
+    for seed in range(SEEDS):
+        try:
+            loop.run(play(seed))
+        except BaseException:  # noqa: BLE001 -- any failure is the answer
+            return True
+    return False
+
+
+@pytest.mark.timeout(300)
+def test_groups_that_are_unlocked_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = KeyedBuffer.take
+
+    def careless(self: KeyedBuffer, limit: int, room: int) -> list[Record]:
+        batch = take(self, limit, room)
+        self.unlock(batch)
+        return batch
+
+    monkeypatch.setattr(KeyedBuffer, "take", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_a_group_that_goes_on_behind_its_failed_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def careless(self: Custody, records: Iterable[Record]) -> None: ...
+
+    monkeypatch.setattr(Custody, "_free_behind", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_deleting_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settle = Custody.settle
+
+    async def careless(self: Custody, batch_id: str, batch: list[Record], verdict: Verdict) -> None:
+        await settle(self, batch_id, batch, Verdict(verdict.outcome, done=tuple(batch)))
+
+    monkeypatch.setattr(Custody, "settle", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_deleting_before_the_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = Delivery.deliver
+
+    async def careless(self: Delivery, batch: list[Record]) -> None:
+        await self.custody._reader.settle(batch, (), ())
+        await deliver(self, batch)
+
+    monkeypatch.setattr(Delivery, "deliver", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def careless(self: Custody) -> None:
+        self._holding.due(self._now(), self._reader.terms)
+
+    monkeypatch.setattr(Custody, "extend", careless)
+    assert seen(_play_neutral)
+
+
+@pytest.mark.timeout(300)
+def test_a_refusal_that_lets_the_batch_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def careless(self: Delivery, *args: object) -> bool:
+        return True
+
+    monkeypatch.setattr(Delivery, "_pause", careless)
+    assert seen(_play_neutral)
+
+
+@pytest.mark.timeout(300)
+def test_a_message_received_twice_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    admit = Holding.admit
+
+    def careless(self: Holding, records: Any, *args: Any) -> list[Record]:
+        admit(self, records, *args)
+        return list(records)
+
+    monkeypatch.setattr(Holding, "admit", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_more_batches_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatcher, "open", property(lambda self: True))
+    assert seen(_play)
+
+
+def test_the_seeds_pass_without_a_bug() -> None:
+    async def play(seed: int) -> None:
+        await History(seed).play()
+
+    for seed in range(10):
+        loop.run(play(seed))
