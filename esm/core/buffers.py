@@ -158,10 +158,11 @@ class KeyedBuffer:
 
     def unlock(self, batch: Iterable[Record]) -> None:
         """Gives the keys of a settled batch free."""
-        for key in {record.key for record in batch}:
-            self._locked.discard(key)
-            waiting = self._by_key.get(key)
-            if waiting:
+        for key in dict.fromkeys(record.key for record in batch):
+            if key not in self._locked:
+                continue
+            self._locked.remove(key)
+            if waiting := self._by_key.get(key):
                 heapq.heappush(self._back, (waiting[0].seq, key))
                 self.ready += len(waiting)
                 self.ready_bytes += sum(map(size, waiting))
@@ -172,7 +173,7 @@ class KeyedBuffer:
         Whole keys, because order would break otherwise: what follows a lost record must not be sent before it.
         """
         found: list[Record] = []
-        for key in {record.key for record in lost}:
+        for key in dict.fromkeys(record.key for record in lost):
             waiting = self._by_key.pop(key, None)
             if waiting:
                 found += self._forget(key, waiting)

@@ -17,6 +17,11 @@ _MOST_HEADROOM = 60.0
 _RETRY = 1.0
 
 
+def weight(record: Record) -> int:
+    """Bytes a held record counts for: its fragment, and its share of the payload it will be sent in."""
+    return 2 * len(record.event)
+
+
 class Held(Struct):
     """One message in our hands: its newest copy, and when it stops being ours (monotonic seconds).
 
@@ -54,7 +59,7 @@ class Holding:
             if held := self._held.get(record.id):
                 held.record, held.until = record, until
             else:
-                self._held[record.id] = Held(record, until, len(record.event))
+                self._held[record.id] = Held(record, until, weight(record))
                 fresh.append(record)
         self._plan([record.id for record in records], now, terms, chance)
         return fresh

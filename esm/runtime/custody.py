@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from esm.core.batching import BatchRule
 from esm.core.buffers import Buffer, FlatBuffer, KeyedBuffer
-from esm.core.holding import Holding, hold_until
+from esm.core.holding import Holding, hold_until, weight
 from esm.errors import Disconnected
 from esm.model import Page, Record, Verdict
 from esm.ports import QueueReader
@@ -39,19 +39,15 @@ class Custody:
         """The ids of everything held."""
         return self._holding.ids()
 
-    async def admit(self, page: Page, *, stopping: bool) -> None:
-        """Takes in a page; when `stopping`, gives it straight back."""
+    async def admit(self, page: Page) -> None:
+        """Takes in a page."""
         fresh = self._holding.admit(page.records, self._reader.terms, self._now(), self._world.chance())
         self._hold(fresh)
         if len(fresh) < len(page.records):
             self._world.tell(Renewed(self._mapping, len(page.records) - len(fresh)))
         behind = self._behind_rejected(page, fresh) if page.rejected else []
-        kept = _without(fresh, behind)
+        self.waiting.extend(_without(fresh, behind))
         await self.give_back(behind, "behind a record that is too large")
-        if stopping:
-            await self.give_back(kept, "stopping")
-        else:
-            self.waiting.extend(kept)
 
     def take(self, rule: BatchRule) -> list[Record]:
         """The next batch; its keys stay locked until `unlock`."""
@@ -154,9 +150,9 @@ class Custody:
         return [record for record in among if record.id in ids]
 
     def _hold(self, records: Sequence[Record]) -> None:
-        size = sum(len(record.event) for record in records)
+        size = sum(map(weight, records))
         self.held_bytes += size
-        self._memory.hold(size)
+        self._memory.hold(size, len(records))
 
     def _forget(self, records: Sequence[Record]) -> None:
         size = self._holding.forget(records)

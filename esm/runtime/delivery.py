@@ -5,6 +5,7 @@ kept alive by heartbeats, and is sent again after a pause; only when it has been
 engine stops, is it let go. What was never sent is given back at once.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Delivery:
     options: QueueOptions
     world: World
     stop: Stop
+    reads_over: asyncio.Event
 
     async def deliver(self, batch: Sequence[Record]) -> None:
         """Brings `batch` to one of its ends; its records are in nobody's hands afterwards."""
@@ -100,11 +102,17 @@ class Delivery:
         return await self.stop.within(min(pause, left)) or pause >= left
 
     async def _not_sent(self, batch_id: str, batch: Sequence[Record], attempt: int) -> None:
-        """Gives back what the target never accepted; after refusals without a stop it is let go instead."""
-        if attempt and not self.stop.is_set():
+        """Gives back what the target never accepted; after refusals without a stop it is let go instead.
+
+        On a stop only when no read is open any more, which would take it again and burn a receive count.
+        """
+        if self.stop.is_set():
+            await self.reads_over.wait()
+            await self.custody.give_back(batch, "stopping")
+        elif attempt:
             await self.custody.let_go(batch_id, batch)
         else:
-            await self.custody.give_back(batch, "stopping" if self.stop.is_set() else "held too long")
+            await self.custody.give_back(batch, "held too long")
 
 
 def idempotency_key(batch: Sequence[Record]) -> str:

@@ -1,10 +1,14 @@
 """The bytes of records held over all lanes of the process, and who waits for room.
 
-Back-pressure, not accounting to the byte: a lane that finds the memory full reads one page at most while it
-holds nothing, so that no lane starves, and is woken when there is room again.
+What open reads may still bring is counted too, at the size that records lately had. A lane that holds nothing
+may always read one page, so that no lane starves; whatever goes beyond that needs room, and a lane that found
+none is woken when there is some again.
 """
 
 from collections.abc import Callable
+
+_FORGETTING = 0.02
+_USABLE = 15 / 16
 
 
 class Memory:
@@ -13,25 +17,46 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self._awaited = 0
+        self._typical = 1024.0
         self._waiting: list[Callable[[], None]] = []
 
     @property
-    def full(self) -> bool:
-        return self.used >= self.limit
+    def room(self) -> int:
+        """Records for which there is room; 0 when the memory is full.
 
-    def hold(self, size: int) -> None:
+        A sixteenth of the limit is kept free for records that turn out larger than the last ones were.
+        """
+        return max(0, int((self.limit * _USABLE - self.used) / self._typical) - self._awaited)
+
+    def expect(self, records: int) -> None:
+        """A read was opened that may bring so many."""
+        self._awaited += records
+
+    def arrived(self, expected: int) -> None:
+        """That read has ended; what it brought is held by now."""
+        self._awaited -= expected
+        self._wake()
+
+    def hold(self, size: int, records: int) -> None:
         """Counts bytes in. Never refuses: what has been read is held."""
         self.used += size
+        if records:
+            average = size / records
+            self._typical = max(average, 1.0, self._typical + (average - self._typical) * _FORGETTING)
 
     def free(self, size: int) -> None:
-        """Counts bytes out, and wakes those who wait if that made room."""
+        """Counts bytes out."""
         self.used -= size
-        if self._waiting and not self.full:
-            waiting, self._waiting = self._waiting, []
-            for wake in waiting:
-                wake()
+        self._wake()
 
     def when_room(self, wake: Callable[[], None]) -> None:
         """Calls `wake` once, when there is room again."""
         if wake not in self._waiting:
             self._waiting.append(wake)
+
+    def _wake(self) -> None:
+        if self._waiting and self.room:
+            waiting, self._waiting = self._waiting, []
+            for wake in waiting:
+                wake()

@@ -3,7 +3,8 @@
 Three loops and the batches in flight. `_read` opens reads while credit allows and takes in what they bring;
 `_dispatch` sends what is due while there is a slot; `_keep` extends the visibility of all that is held. There
 is no position: the queue remembers. On stop nothing new is read, open reads are awaited (a cancelled one would
-hide its messages), what was never sent is given back, what is at the target is awaited.
+hide its messages), then what was never sent is given back, and not before: our own open read would take it
+again. What is at the target is awaited.
 """
 
 import asyncio
@@ -54,7 +55,10 @@ class QueueLane:
         self._custody = Custody(plan.name, reader, memory, world, plan.options.max_hold)
         codec = plan.source.codec
         self._rule = BatchRule(plan.options.batch_size, room_for(codec.frame), plan.options.window)
-        self._delivery = Delivery(plan.name, codec, self._custody, dispatcher, plan.options, world, stop)
+        self._reads_over = asyncio.Event()
+        self._delivery = Delivery(
+            plan.name, codec, self._custody, dispatcher, plan.options, world, stop, self._reads_over
+        )
         self._pollers = reading.Pollers(
             plan.options.minimum_pollers, plan.options.maximum_pollers, plan.options.minimum_pollers
         )
@@ -79,7 +83,7 @@ class QueueLane:
             async with asyncio.TaskGroup() as upkeep:
                 keepers = [upkeep.create_task(self._keep()), upkeep.create_task(self._measure())]
                 async with asyncio.TaskGroup() as work:
-                    work.create_task(self._read(work))
+                    work.create_task(self._read())
                     work.create_task(self._dispatch(work))
                 for keeper in keepers:
                     keeper.cancel()
@@ -94,15 +98,18 @@ class QueueLane:
 
     # Reading
 
-    async def _read(self, work: asyncio.TaskGroup) -> None:
-        while not self._stop.is_set():
-            limit, look_again = self._next_read()
-            if limit:
-                self._open_reads += 1
-                self._reserved += limit
-                work.create_task(self._receive(limit))
-            else:
-                await self._readable.heard(look_again)
+    async def _read(self) -> None:
+        async with asyncio.TaskGroup() as reads:
+            while not self._stop.is_set():
+                limit, look_again = self._next_read()
+                if limit:
+                    self._open_reads += 1
+                    self._reserved += limit
+                    self._memory.expect(limit)
+                    reads.create_task(self._receive(limit))
+                else:
+                    await self._readable.heard(look_again)
+        self._reads_over.set()
 
     def _next_read(self) -> tuple[int, float | None]:
         """How much to read now; if nothing, seconds after which it is worth looking again without a ring."""
@@ -127,29 +134,37 @@ class QueueLane:
     def _credit(self) -> int:
         """Records that could be sent soon if we had them."""
         gathered = len(self._custody.waiting) + self._reserved
-        if self._memory.full:
-            self._memory.when_room(self._readable.ring)
-            return self._reader.terms.page if not len(self._custody) + self._reserved else 0
         if self._custody.waiting.ready_bytes >= self._rule.room * max(1, self._dispatcher.free):
             return 0
         if self._dispatcher.refused:
-            return 0 if self._dispatcher.in_flight else self._options.batch_size - gathered
-        return self._dispatcher.free * self._options.batch_size - gathered
+            credit = 0 if self._dispatcher.in_flight else self._options.batch_size - gathered
+        else:
+            credit = self._dispatcher.free * self._options.batch_size - gathered
+        return min(credit, self._room())
+
+    def _room(self) -> int:
+        """Records the process has memory for; one page always, while this lane holds nothing."""
+        room = self._memory.room
+        page = self._reader.terms.page
+        if room < page:
+            self._memory.when_room(self._readable.ring)
+        return max(room, 0 if len(self._custody) or self._reserved else page)
 
     async def _receive(self, limit: int) -> None:
-        wait = self._options.wait if self._open_reads <= self._options.minimum_pollers else _BUSY_WAIT
+        idle = not len(self._custody) and self._open_reads <= self._options.minimum_pollers
         started = self._world.monotonic()
         try:
-            page = await self._reader.read(limit, wait)
+            page = await self._reader.read(limit, self._options.wait if idle else _BUSY_WAIT)
         except Disconnected as problem:
             self._unreadable(problem)
         else:
             self._readable_again()
             self._learn(page, limit, started)
-            await self._custody.admit(page, stopping=self._stop.is_set())
+            await self._custody.admit(page)
         finally:
             self._open_reads -= 1
             self._reserved -= limit
+            self._memory.arrived(limit)
             self._wake()
             self._extendable.ring()
 
@@ -189,7 +204,7 @@ class QueueLane:
     async def _dispatch(self, work: asyncio.TaskGroup) -> None:
         while not self._stop.is_set():
             due = due_in(
-                self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
+                self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=not self._memory.room
             )
             if due == 0 and self._dispatcher.open:
                 self._dispatcher.in_flight += 1
@@ -198,6 +213,7 @@ class QueueLane:
                 await self._give_back_oldest()
             else:
                 await self._sendable.heard(overstayed if due == 0 else due)
+        await self._reads_over.wait()
         await self._custody.give_back(self._custody.waiting.clear(), "stopping")
 
     async def _deliver(self, batch: list[Record]) -> None:

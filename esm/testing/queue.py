@@ -8,7 +8,7 @@ between the two, and counts what did, so that a test can prove its faults have f
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -117,7 +117,7 @@ class Faults:
     """What goes wrong, each kind with its probability per call; `fired` counts."""
 
     chance: random.Random
-    rates: Mapping[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
 
     def hit(self, kind: str) -> bool:

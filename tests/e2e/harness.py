@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -158,6 +159,7 @@ class Function:
         self.behave: Callable[[Call], Answer] = lambda _: Answer()
         self.gate = threading.Event()
         self.calls: list[Call] = []
+        self.payloads: list[bytes] = []
         self.done: Counter[str] = Counter()
         self.order: list[str] = []
         self.url = ""
@@ -185,12 +187,18 @@ class Function:
             self._note(call, answer)
         return answer
 
+    @staticmethod
+    def failed(call: Call, answer: Answer) -> set[str]:
+        """The bodies that this answer leaves to be delivered again; one that is no JSON leaves all."""
+        reported = _parsed(answer.body.decode() or '{"batchItemFailures": []}').get("batchItemFailures")
+        if answer.status != 200 or "X-Amz-Function-Error" in answer.headers or reported is None:
+            return set(call.bodies)
+        ids = {failure["itemIdentifier"] for failure in reported}
+        return {body for body, id_ in zip(call.bodies, call.message_ids, strict=True) if id_ in ids}
+
     def _note(self, call: Call, answer: Answer) -> None:
-        if answer.status != 200 or "X-Amz-Function-Error" in answer.headers:
-            return
-        reported = json.loads(answer.body or b"{}").get("batchItemFailures", [])
-        failed = {failure["itemIdentifier"] for failure in reported}
-        fine = [body for body, id_ in zip(call.bodies, call.message_ids, strict=True) if id_ not in failed]
+        failed = self.failed(call, answer)
+        fine = [body for body in call.bodies if body not in failed]
         self.done.update(fine)
         self.order.extend(fine)
 
@@ -201,16 +209,46 @@ def failing(call: Call, *bodies: str) -> Answer:
     return Answer(body=json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}).encode())
 
 
+class _Server(ThreadingHTTPServer):
+    """Ends the connections that are kept alive too: a function that is down answers nobody."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: set[Any] = set()
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        self._open.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
-def function() -> Iterator[Function]:
-    """A function that is being served; its gate is opened at the end, so that no call is left hanging."""
-    served = Function()
+def function(served: Function | None = None, port: int = 0) -> Iterator[Function]:
+    """A function that is being served; its gate is opened at the end, so that no call is left hanging.
+
+    One that was served before goes on with its journal; `port` 0 is any free one.
+    """
+    served = served or Function()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            served.payloads.append(body)
             answer = served.called(json.loads(body), dict(self.headers.items()))
             with suppress(OSError):  # the daemon may have been killed meanwhile
                 self.send_response(answer.status)
@@ -222,8 +260,7 @@ def function() -> Iterator[Function]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), Handler)
     served.url = f"http://127.0.0.1:{server.server_port}/invoke"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": _POLL})
     thread.start()
@@ -271,14 +308,24 @@ class Oracle:
         assert self.queue.dead_letters is not None
         return self._taken(self.queue.dead_letters.url)
 
-    def _taken(self, url: str) -> list[str]:
+    def receives(self) -> list[int]:
+        """Takes out what the queue holds; how often each had been received by then, this time included."""
+        counts: list[int] = []
+        self._taken(self.queue.url, counts)
+        return counts
+
+    def _taken(self, url: str, counts: list[int] | None = None) -> list[str]:
         bodies: list[str] = []
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
         def empty() -> bool:
-            answer = self._client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+            answer = self._client.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+            )
             for message in answer.get("Messages", ()):
                 bodies.append(message["Body"])
+                if counts is not None:
+                    counts.append(int(message["Attributes"]["ApproximateReceiveCount"]))
                 self._client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             told = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             return not answer.get("Messages") and not any(int(told[name]) for name in names)

@@ -45,10 +45,9 @@ class Store:
         inspected = json.loads(self.buildah("inspect", "--type", "image", _IMAGE))
         return Image(self, self.buildah("from", "--pull-never", _IMAGE), inspected["Docker"]["config"])
 
-    def remove(self) -> None:
-        """Its images and containers, with what they have mounted."""
+    def release(self) -> None:
+        """Unmounts its containers, so that the folder can be removed."""
         self.buildah("rm", "--all")
-        self.buildah("rmi", "--all", "--force")
 
     def argv(self, *arguments: str) -> list[str]:
         root, run = str(self.folder / "root"), str(self.folder / "run")

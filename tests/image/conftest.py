@@ -31,5 +31,5 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         store.build(ROOT, ROOT / "deploy" / "Dockerfile", conf, certificates())
         yield store.image()
     finally:
-        store.remove()
+        store.release()
         shutil.rmtree(folder)

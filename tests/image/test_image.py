@@ -154,10 +154,13 @@ class Engine:
     def user(self) -> int:
         return int(self._family()[-1].uids().effective)
 
-    def stop(self) -> int:
-        """SIGTERM to the engine itself, as a container engine sends it; its exit code."""
+    def terminate(self) -> None:
+        """SIGTERM to the engine itself, as a container engine sends it."""
         os.kill(self._family()[-1].pid, signal.SIGTERM)
-        return self._process.wait(30)
+
+    def exit_code(self) -> int:
+        """When it has drained: at most the 20 s of an open long poll, and some."""
+        return self._process.wait(40)
 
     def _family(self) -> list[psutil.Process]:
         return list(psutil.Process(self._process.pid).children(recursive=True))
@@ -176,10 +179,14 @@ def test_the_composed_parts_process_a_queue_and_the_engine_drains(
 ) -> None:
     sqs, function = parts
     client = boto_sqs(sqs.endpoint_url)
-    for queue, more in (("orders", {}), ("payments.fifo", {"MessageGroupId": "a"})):
-        url = f"{sqs.endpoint_url}/000000000000/{queue}"
-        for body in ("one", "poison", "two"):
-            client.send_message(QueueUrl=url, MessageBody=body, **more)
+
+    def send(group: str, *bodies: str) -> None:
+        for queue, more in (("orders", {}), ("payments.fifo", {"MessageGroupId": group})):
+            url = f"{sqs.endpoint_url}/000000000000/{queue}"
+            for body in bodies:
+                client.send_message(QueueUrl=url, MessageBody=body, **more)
+
+    send("a", "one", "poison", "two")
     port = free_port()
     env = {
         "AWS_ACCESS_KEY_ID": "local",
@@ -197,7 +204,9 @@ def test_the_composed_parts_process_a_queue_and_the_engine_drains(
         eventually(lambda: engine.counts("payments")["deleted"] == 1, log.read_text)
         assert engine.user() == 10001
         assert engine.listening() == {("127.0.0.1", port)}
-        assert engine.stop() == 0, log.read_text()
+        engine.terminate()
+        send("b", "three")  # ends the long polls, which the engine awaits
+        assert engine.exit_code() == 0, log.read_text()
 
 
 def test_the_health_check_tells_an_engine_from_none(image: Image, tmp_path: Path) -> None:
@@ -212,4 +221,3 @@ def test_the_health_check_tells_an_engine_from_none(image: Image, tmp_path: Path
         eventually(lambda: engine.get("/healthz")[0] == 200, log.read_text)
         healthy = image.run(*asked)
         assert healthy.returncode == 0, healthy.stderr
-        engine.stop()

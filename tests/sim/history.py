@@ -124,16 +124,16 @@ class Function:
 class History:
     """Everything one seed decides; `faults` names the kinds that may happen in it."""
 
-    def __init__(self, seed: int, faults: Sequence[str] = ()) -> None:
+    def __init__(self, seed: int, faults: Sequence[str] = (), *, ordered: bool | None = None) -> None:
         chance = random.Random(seed)
         self.chance = chance
         now = asyncio.get_running_loop().time
         self.now = now
-        ordered = chance.random() < 0.5
+        ordered = chance.random() < 0.5 if ordered is None else ordered
         rates = {kind: chance.choice([0.0, 0.02, 0.15]) for kind in faults or FAULTS}
         if ordered:
             rates["duplicate"] = 0.0
-        self.faults = Faults(chance, rates)
+        self.faults = Faults(chance, dict(rates))
         self.queue = FakeQueue(
             now,
             epoch=EPOCH,
@@ -232,6 +232,9 @@ NEUTRAL = (
     "slow function",
 )  # fmt: skip
 """Faults that must cost nothing: after them no message has been received twice."""
+
+LEAKY = {"extension fails": 0.9, "slow function": 0.3, "record fails": 0.15, "function error": 0.1}
+"""Rates under which messages slip out of our hands while the function still works on them."""
 
 FAULTS = (
     "read fails", "answer lost", "over limit", "slow call", "duplicate", "delete fails", "give back fails",

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from esm.testing import loop
-from sim.history import FAULTS, NEUTRAL, History
+from sim.history import FAULTS, LEAKY, NEUTRAL, History
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 CHUNK = 25
@@ -36,6 +36,16 @@ async def _play_neutral(seed: int) -> None:
     assert not history.queue.dead, "a receive count was burnt"
 
 
+async def _play_leaky(seed: int) -> None:
+    history = History(seed, tuple(LEAKY), ordered=True)
+    history.faults.rates.update(LEAKY)
+    history.queue.max_receives = None
+    history.queue.terms = structs.replace(history.queue.terms, visibility=2.0)
+    history.options = replace(history.options, batch_size=10, concurrency=5)
+    history.cap, history.oracle.most = None, 5
+    await history.play()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_nothing_lost_nothing_overtakes(first: int) -> None:
@@ -49,6 +59,13 @@ def test_refusals_and_slow_functions_burn_no_receive_count() -> None:
     for seed in range(SEEDS // 3):
         with noted(seed):
             loop.run(_play_neutral(seed))
+
+
+@pytest.mark.timeout(600)
+def test_order_survives_messages_that_slip_out_of_our_hands() -> None:
+    for seed in range(SEEDS // 10):
+        with noted(seed):
+            loop.run(_play_leaky(seed))
 
 
 def test_every_fault_has_fired() -> None:

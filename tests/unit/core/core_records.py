@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable
 
+from hypothesis import Phase, settings
+
 from esm.model import Record, Terms
+
+PATIENT = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink))
+"""For every property: how long one example takes says more of the machine than of the code."""
 
 TERMS = Terms(visibility=30.0, longest=43_200.0, retention=345_600.0)
 

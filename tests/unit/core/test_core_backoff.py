@@ -1,6 +1,7 @@
 """The pauses between tries: doubling, capped, and jittered over their whole length."""
 
 import pytest
+from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def test_without_further_words_it_goes_from_a_second_to_a_minute() -> None:
     assert Backoff() == Backoff(base=1.0, cap=60.0)
 
 
+@PATIENT
 @given(
     base=st.floats(0.001, 100.0),
     cap=st.floats(0.001, 1e6),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from core_records import of_size, record
+from core_records import PATIENT, of_size, record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +105,7 @@ def test_a_payload_of_exactly_the_limit_is_sent_whole_and_one_byte_more_is_not(
         assert len(CODEC.render(less)) <= PAYLOAD_LIMIT
 
 
+@PATIENT
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=20), limit=st.integers(60, 300), flat=st.booleans())
 def test_what_is_taken_fits_and_one_record_more_would_not(sizes: list[int], limit: int, *, flat: bool) -> None:
     """The same arithmetic with a small limit: rendered, not estimated."""
@@ -117,6 +118,7 @@ def test_what_is_taken_fits_and_one_record_more_would_not(sizes: list[int], limi
         assert len(CODEC.render([*taken, rest[0]])) > limit
 
 
+@PATIENT
 @given(sizes=st.lists(st.integers(2, 40), min_size=1, max_size=20))
 def test_full_by_bytes_is_due_just_when_the_next_byte_would_not_fit(sizes: list[int]) -> None:
     buffer = FlatBuffer()

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import pytest
-from core_records import ids, of_size, record
-from hypothesis import Phase, settings
+from core_records import PATIENT, ids, of_size, record
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -334,6 +334,5 @@ class FlatMachine(RuleBasedStateMachine):
 
 TestKeyedBuffer = KeyedMachine.TestCase
 TestFlatBuffer = FlatMachine.TestCase
-_PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-TestKeyedBuffer.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, phases=_PHASES)
-TestFlatBuffer.settings = settings(max_examples=30, stateful_step_count=20, deadline=None, phases=_PHASES)
+TestKeyedBuffer.settings = settings(PATIENT, max_examples=60, stateful_step_count=30)
+TestFlatBuffer.settings = settings(PATIENT, max_examples=30, stateful_step_count=20)

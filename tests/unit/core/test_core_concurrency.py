@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_a_ceiling_below_the_start_is_the_start() -> None:
 STEPS = st.lists(st.tuples(st.sampled_from(["taken", "full", "quiet"]), st.floats(0.0, 100.0)), max_size=40)
 
 
+@PATIENT
 @given(start=st.integers(1, 20), ceiling=st.integers(1, 300), steps=STEPS)
 def test_d18_it_never_leaves_its_bounds_and_never_shrinks_within_a_minute_of_backlog(
     start: int, ceiling: int, steps: list[tuple[str, float]]
@@ -120,6 +122,7 @@ def test_it_recovers_to_the_ceiling_and_not_beyond() -> None:
     assert seen[-1] == 3.0
 
 
+@PATIENT
 @given(
     ceiling=st.integers(1, 200),
     start=st.integers(1, 200),

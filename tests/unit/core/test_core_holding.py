@@ -3,13 +3,13 @@
 import math
 
 import pytest
-from core_records import TERMS, ids, record
-from hypothesis import Phase, given, settings
+from core_records import PATIENT, TERMS, ids, record
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
-from esm.core.holding import Holding, hold_until
+from esm.core.holding import Holding, hold_until, weight
 from esm.model import Record, Terms
 
 HALF = 0.5
@@ -74,6 +74,7 @@ def test_a_long_visibility_is_asked_for_a_minute_before_its_end() -> None:
     assert held(record(1), terms=terms, chance=HALF).next_due() == 525.0
 
 
+@PATIENT
 @given(visibility=st.floats(0.0, 43_200.0), chance=st.floats(0.0, 1.0, exclude_max=True), now=st.floats(0.0, 1e6))
 def test_it_is_always_asked_for_while_it_is_ours_and_never_in_the_first_half(
     visibility: float, chance: float, now: float
@@ -174,16 +175,22 @@ def test_exactly_the_longest_is_allowed(now: float, kept: bool) -> None:  # noqa
 
 
 def test_forgetting_returns_the_bytes_once() -> None:
-    holding = held(record(1, event=b"12345"), record(2, event=b"123"), record(3, event=b"1"))
-    assert holding.forget([record(1), record(2), record(9)]) == 8
+    one, two = record(1, event=b"12345"), record(2, event=b"123")
+    holding = held(one, two, record(3, event=b"1"))
+    assert holding.forget([record(1), record(2), record(9)]) == weight(one) + weight(two)
     assert holding.forget([record(1), record(2)]) == 0
     assert holding.ids() == ["m3"]
 
 
 def test_the_bytes_are_those_it_was_counted_with_even_if_a_newer_copy_is_longer() -> None:
-    holding = held(record(1, event=b"12345"))
-    holding.admit([record(2, id_="m1", event=b"1234567")], TERMS, 1.0, 0.0)
-    assert holding.forget([record(2, id_="m1", event=b"1234567")]) == 5
+    first, again = record(1, event=b"12345"), record(2, id_="m1", event=b"1234567")
+    holding = held(first)
+    holding.admit([again], TERMS, 1.0, 0.0)
+    assert holding.forget([again]) == weight(first)
+
+
+def test_a_record_weighs_its_fragment_and_its_share_of_a_payload() -> None:
+    assert weight(record(1, event=b"12345")) == 10
 
 
 class HoldingMachine(RuleBasedStateMachine):
@@ -211,7 +218,7 @@ class HoldingMachine(RuleBasedStateMachine):
         for each in page:
             self.until[each.id] = self.now + self.terms.visibility
             self.read_at[each.id] = self.now
-            self.bytes.setdefault(each.id, len(each.event))
+            self.bytes.setdefault(each.id, weight(each))
             assert self.holding.latest(each).handle == each.handle
 
     @rule()
@@ -263,12 +270,7 @@ class HoldingMachine(RuleBasedStateMachine):
 
 
 TestHolding = HoldingMachine.TestCase
-TestHolding.settings = settings(
-    max_examples=50,
-    stateful_step_count=30,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-)
+TestHolding.settings = settings(PATIENT, max_examples=50, stateful_step_count=30)
 
 
 # Letting go (D1)
@@ -295,6 +297,7 @@ def test_d1_the_oldest_record_decides() -> None:
     assert hold_until(batch, terms, 3600.0, 300.0, 5_300.0) == 500.0
 
 
+@PATIENT
 @given(
     ages=st.lists(st.tuples(st.floats(0, 500), st.floats(0, 500)), min_size=1, max_size=4),
     max_hold=st.floats(0, 1e5),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from core_records import ids, record
+from core_records import PATIENT, ids, record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +108,7 @@ KEYED = st.lists(st.sampled_from(["g", "h", "i", None]), max_size=8).map(
 )
 
 
+@PATIENT
 @given(records=KEYED, data=st.data())
 def test_d6_the_rest_of_a_group_is_what_has_a_failure_at_or_before_it(
     records: list[Record], data: st.DataObject
@@ -129,6 +130,7 @@ REPLIES = st.one_of(
 )
 
 
+@PATIENT
 @given(records=KEYED, reply=REPLIES, reports_failures=st.booleans(), whole_groups=st.booleans())
 def test_done_failed_and_held_are_the_batch_in_order(
     records: list[Record], reply: Reply, *, reports_failures: bool, whole_groups: bool
@@ -140,6 +142,7 @@ def test_done_failed_and_held_are_the_batch_in_order(
     assert bool(verdict.held) == (isinstance(reply, Refused) and bool(records))
 
 
+@PATIENT
 @given(records=KEYED, reply=REPLIES)
 def test_whole_groups_only_ever_fails_more(records: list[Record], reply: Reply) -> None:
     alone = judge(records, reply, reports_failures=True, whole_groups=False)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,12 +161,14 @@ JSON = st.recursive(
 ANSWERS = JSON | st.builds(lambda items: {"batchItemFailures": items}, st.lists(ITEMS, max_size=4) | JSON)
 
 
+@PATIENT
 @given(answer=ANSWERS)
 def test_it_decides_as_the_reference_algorithm_does(answer: Any) -> None:
     read = failed_ids(json.dumps(answer).encode(), BATCH)
     assert (None if isinstance(read, Unreadable) else read) == _classify(answer, BATCH)
 
 
+@PATIENT
 @given(payload=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="replace")))
 def test_any_bytes_are_read_and_name_only_what_was_delivered(payload: bytes) -> None:
     read = failed_ids(payload, BATCH)

@@ -1,6 +1,7 @@
 """Whether to read, how much, and with how many reads at once."""
 
 import pytest
+from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ def test_what_is_small_depends_on_the_capacity() -> None:
     assert asked(10, capacity=4_000) == 10
 
 
+@PATIENT
 @given(
     credit=st.integers(-100, 1_000),
     batch_size=st.integers(1, 10_000),
@@ -71,6 +73,7 @@ def test_an_idle_queue_has_one_read_open_and_a_busy_one_more_and_more() -> None:
     assert seen == [2, 3, 3, 3, 2, 1, 1, 1]
 
 
+@PATIENT
 @given(minimum=st.integers(1, 10), more=st.integers(0, 50), reads=st.lists(st.booleans(), max_size=60))
 def test_d17_the_number_of_reads_stays_between_its_bounds(minimum: int, more: int, reads: list[bool]) -> None:
     pollers = Pollers(minimum, minimum + more, minimum)

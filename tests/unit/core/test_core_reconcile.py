@@ -1,5 +1,6 @@
 """What to stop and what to start."""
 
+from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ def test_new_keys_start_old_ones_stop_and_changed_ones_do_both() -> None:
 STATES = st.dictionaries(st.integers(0, 5), st.integers(0, 2))
 
 
+@PATIENT
 @given(running=STATES, wanted=STATES)
 def test_the_change_leads_from_what_runs_to_what_is_wanted_and_touches_nothing_else(
     running: dict[int, int], wanted: dict[int, int]

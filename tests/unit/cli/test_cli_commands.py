@@ -1,0 +1,109 @@
+"""The command line as a person meets it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from esm import __version__
+from esm.cli.app import app
+
+RUNNER = CliRunner()
+
+
+def esm(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "esm", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **environ})
+
+
+def test_the_version_comes_fast_and_without_the_heavy_libraries() -> None:
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        ended = esm("--version")
+        took.append(time.monotonic() - began)
+        assert ended.stdout == f"esm {__version__}\n"
+    assert min(took) < 0.5
+    code = (
+        "import sys, esm.cli.app; print(sorted({'aiobotocore', 'aiohttp', 'pydantic', 'rich'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "schema", "demo", "status"])
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    ended = RUNNER.invoke(app, [command, "-h"])
+    assert ended.exit_code == 0
+    assert f"esm {command}" in ended.output.replace("Usage: ", "").split("Example:")[1]
+
+
+def test_help_names_all_commands() -> None:
+    output = RUNNER.invoke(app, ["--help"]).output
+    for word in ("run", "validate", "schema", "demo", "status", "--version", "--install-completion"):
+        assert word in output
+
+
+def test_a_slip_in_a_command_is_helped() -> None:
+    ended = esm("stats")
+    assert ended.returncode == 2
+    assert "Did you mean 'status'?" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_a_forgotten_config_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ESM_CONFIG", raising=False)
+    ended = RUNNER.invoke(app, [command])
+    assert ended.exit_code == 2
+    assert f"esm {command} needs --config FILE_OR_DIR" in ended.stderr
+    (tmp_path / "esm.yaml").touch()
+    assert f"esm {command} --config esm.yaml" in RUNNER.invoke(app, [command]).stderr
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (None, "No such file"),
+        ("directory", "no configuration here"),
+        ("", "is empty"),
+        ("mappings: [", ":1"),
+        ("mappings:\n  orders: {target: x}\n", "mappings.orders.source"),
+        ("a: 1\na: 2\nmappings: {}\n", ":2: a"),
+        ("mapings: {}\n", "did you mean `mappings`?"),
+    ],
+    ids=["missing", "empty directory", "empty file", "broken YAML", "no source", "twice", "unknown key"],
+)
+def test_a_bad_configuration_is_exit_code_2_with_lines_on_standard_error(
+    command: str, made: str | None, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "given.yaml"
+    if made == "directory":
+        path.mkdir()
+    elif made is not None:
+        path.write_text(made)
+    ended = RUNNER.invoke(app, [command, "--config", str(path)])
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    assert said in ended.stderr
+    assert all(line.startswith(str(path)) for line in ended.stderr.splitlines())
+
+
+def test_the_schema_is_json() -> None:
+    schema = json.loads(RUNNER.invoke(app, ["schema"]).stdout)
+    assert "mappings" in schema["properties"]
+
+
+def test_a_valid_configuration_is_said_to_be_so(tmp_path: Path) -> None:
+    path = tmp_path / "esm.yaml"
+    path.write_text(
+        "mappings:\n  orders:\n    source: arn:aws:sqs:eu-west-1:123456789012:orders\n    target: http://127.0.0.1:1/\n"
+    )
+    ended = RUNNER.invoke(app, ["validate", "-c", str(path)])
+    assert (ended.exit_code, ended.stdout) == (0, f"{path}: valid, 1 mapping and 1 target\n")
+    assert RUNNER.invoke(app, ["validate"], env={"ESM_CONFIG": str(path)}).exit_code == 0

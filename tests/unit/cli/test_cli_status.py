@@ -1,0 +1,115 @@
+"""`esm status` against engines, impostors and nobody."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from esm.cli.app import app
+from esm.model import Outcome
+from esm.runtime.happenings import Invoked, State
+from esm.runtime.status import StatusBoard
+
+RUNNER = CliRunner()
+Serve = Callable[[int, bytes], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[HTTPServer] = []
+
+    def start(status: int, body: bytes) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status if self.path == "/status" else 404)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def document() -> bytes:
+    from esm.api.view import status_document
+
+    board = StatusBoard(lambda: 1_700_000_000.0)
+    board.tell(State("orders", "Enabled"))
+    outcome = Invoked(
+        "orders",
+        batch_id="b",
+        attempt=1,
+        records=3,
+        failed=3,
+        outcome=Outcome.FUNCTION_ERROR,
+        oldest=0.0,
+        duration=0.0,
+        why="[red]KeyError[/red]: 'x'",
+    )
+    board.tell(outcome)
+    return json.dumps(status_document("1", 1.0, board.mappings())).encode()
+
+
+def test_a_table_with_the_last_error_as_it_is(serve: Serve) -> None:
+    ended = RUNNER.invoke(app, ["status", "--url", serve(200, document())])
+    assert ended.exit_code == 0, ended.output
+    assert "PROBLEM" in ended.stdout
+    assert "[red]KeyError[/red]: 'x'" in ended.stdout
+    assert "\x1b" not in ended.stdout
+
+
+def test_the_address_may_lack_its_scheme_and_end_in_a_slash(serve: Serve) -> None:
+    url = serve(200, document()).removeprefix("http://") + "/"
+    assert RUNNER.invoke(app, ["status", "--url", url]).exit_code == 0
+
+
+def test_json_is_what_the_engine_said(serve: Serve) -> None:
+    ended = RUNNER.invoke(app, ["status", "--json"], env={"ESM_URL": serve(200, document())})
+    assert ended.stdout.encode() == document() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (404, b"", "no engine (status 404)"),
+        (200, b"<html>", "no engine (no JSON)"),
+        (200, b"\xff", "no engine (no JSON)"),
+        (200, b"[]", "no engine (no mappings)"),
+        (200, b"{}", "no engine (no mappings)"),
+    ],
+)
+def test_whatever_is_no_engine_is_exit_code_1(serve: Serve, status: int, body: bytes, said: str) -> None:
+    ended = RUNNER.invoke(app, ["status", "--url", serve(status, body)])
+    assert ended.exit_code == 1
+    assert said in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "127.0.0.1:9", "http://no.such.host.invalid", "ftp://x", "::"]
+)
+def test_nobody_there_is_exit_code_1(url: str) -> None:
+    ended = RUNNER.invoke(app, ["status", "--url", url])
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("no engine answers at ")
+    assert "--url" in ended.stderr
+
+
+def test_a_proxy_is_not_asked(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert RUNNER.invoke(app, ["status", "--url", serve(200, document())]).exit_code == 0
