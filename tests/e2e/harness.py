@@ -8,21 +8,34 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
 from servers import Queue
+
+from .function import Answer, Call, Function, failing, function
+
+__all__ = [
+    "ESM",
+    "Answer",
+    "Call",
+    "Daemon",
+    "Function",
+    "Oracle",
+    "daemon",
+    "esm",
+    "failing",
+    "function",
+    "mapping",
+    "until",
+    "write_config",
+]
 
 T = TypeVar("T")
 ESM = (sys.executable, "-m", "esm")
@@ -128,156 +141,11 @@ def daemon(config: Path) -> Iterator[Daemon]:
         started.kill()
 
 
-@dataclass(frozen=True)
-class Call:
-    """One invocation as the function saw it."""
-
-    at: float
-    bodies: tuple[str, ...]
-    message_ids: tuple[str, ...]
-    receives: tuple[int, ...]
-    headers: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the function answers with."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class Function:
-    """A function behind HTTP with a journal.
-
-    `behave` decides about each call; it may block, on `gate` for instance. A body is `done` when the call
-    succeeded and did not report it as failed.
-    """
-
-    def __init__(self) -> None:
-        self.behave: Callable[[Call], Answer] = lambda _: Answer()
-        self.gate = threading.Event()
-        self.calls: list[Call] = []
-        self.payloads: list[bytes] = []
-        self.done: Counter[str] = Counter()
-        self.order: list[str] = []
-        self.url = ""
-        self._lock = threading.Lock()
-
-    def held(self, _: Call) -> Answer:
-        """A behaviour: answers once the gate is open."""
-        assert self.gate.wait(_PATIENCE)
-        return Answer()
-
-    def called(self, event: dict[str, Any], headers: dict[str, str]) -> Answer:
-        """Notes the call, lets `behave` decide, notes what that means."""
-        records = event["Records"]
-        call = Call(
-            at=time.monotonic(),
-            bodies=tuple(record["body"] for record in records),
-            message_ids=tuple(record["messageId"] for record in records),
-            receives=tuple(int(record["attributes"]["ApproximateReceiveCount"]) for record in records),
-            headers=headers,
-        )
-        with self._lock:
-            self.calls.append(call)
-        answer = self.behave(call)
-        with self._lock:
-            self._note(call, answer)
-        return answer
-
-    @staticmethod
-    def failed(call: Call, answer: Answer) -> set[str]:
-        """The bodies that this answer leaves to be delivered again; one that is no JSON leaves all."""
-        reported = _parsed(answer.body.decode() or '{"batchItemFailures": []}').get("batchItemFailures")
-        if answer.status != 200 or "X-Amz-Function-Error" in answer.headers or reported is None:
-            return set(call.bodies)
-        ids = {failure["itemIdentifier"] for failure in reported}
-        return {body for body, id_ in zip(call.bodies, call.message_ids, strict=True) if id_ in ids}
-
-    def _note(self, call: Call, answer: Answer) -> None:
-        failed = self.failed(call, answer)
-        fine = [body for body in call.bodies if body not in failed]
-        self.done.update(fine)
-        self.order.extend(fine)
-
-
-def failing(call: Call, *bodies: str) -> Answer:
-    """An answer that reports these as failed."""
-    ids = [id_ for body, id_ in zip(call.bodies, call.message_ids, strict=True) if body in bodies]
-    return Answer(body=json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}).encode())
-
-
-class _Server(ThreadingHTTPServer):
-    """Ends the connections that are kept alive too: a function that is down answers nobody."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._open: set[Any] = set()
-
-    def get_request(self) -> tuple[Any, Any]:
-        connection, address = super().get_request()
-        self._open.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        super().server_close()
-        for connection in tuple(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def function(served: Function | None = None, port: int = 0) -> Iterator[Function]:
-    """A function that is being served; its gate is opened at the end, so that no call is left hanging.
-
-    One that was served before goes on with its journal; `port` 0 is any free one.
-    """
-    served = served or Function()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            served.payloads.append(body)
-            answer = served.called(json.loads(body), dict(self.headers.items()))
-            with suppress(OSError):  # the daemon may have been killed meanwhile
-                self.send_response(answer.status)
-                for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = _Server(("127.0.0.1", port), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}/invoke"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": _POLL})
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.gate.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 class Oracle:
     """Knows what was sent to a queue and where it can be."""
 
     def __init__(self, client: Any, queue: Queue) -> None:
-        self._client = client
+        self.client = client
         self.queue = queue
         self.sent: list[str] = []
 
@@ -285,14 +153,14 @@ class Oracle:
         """Sends these, which have to be different from all others, in order."""
         for start in range(0, len(bodies), 10):
             entries = [_entry(str(number), body, group) for number, body in enumerate(bodies[start : start + 10])]
-            answer = self._client.send_message_batch(QueueUrl=self.queue.url, Entries=entries)
+            answer = self.client.send_message_batch(QueueUrl=self.queue.url, Entries=entries)
             assert not answer.get("Failed"), answer
         self.sent += bodies
 
     def depth(self) -> tuple[int, int]:
         """How many messages are visible and in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        told = self._client.get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)["Attributes"]
+        told = self.client.get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)["Attributes"]
         return int(told[names[0]]), int(told[names[1]])
 
     def drained(self, within: float = _PATIENCE) -> None:
@@ -319,15 +187,15 @@ class Oracle:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
         def empty() -> bool:
-            answer = self._client.receive_message(
+            answer = self.client.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
             )
             for message in answer.get("Messages", ()):
                 bodies.append(message["Body"])
                 if counts is not None:
                     counts.append(int(message["Attributes"]["ApproximateReceiveCount"]))
-                self._client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            told = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+                self.client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            told = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             return not answer.get("Messages") and not any(int(told[name]) for name in names)
 
         until(empty, f"{url} taken out")

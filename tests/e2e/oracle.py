@@ -146,7 +146,9 @@ class Account:
             assert all(self._apart(one, other) for one, other in pairwise(batches)), f"{group}: two at once"
 
     def _apart(self, one: tuple[float, float], other: tuple[float, float]) -> bool:
-        return one[1] <= other[0] or any(one[0] <= cut.ended and cut.began <= other[0] for cut in self.interruptions)
+        return one[1] <= other[0] or any(
+            one[0] <= cut.ended and cut.began <= other[0] for cut in self.interruptions
+        )
 
     def _explained(self, body: str) -> bool:
         visits = self.journal.of(body)
@@ -174,7 +176,7 @@ def grouped(groups: int, count: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def rest_of_groups(call: Call, answer: Answer) -> set[str]:
-    """What an answer leaves undone with `fifo_failure: group`: whatever stands behind a failure of its group too."""
+    """What an answer leaves undone with `fifo_failure: group`: what stands behind a failure in its group too."""
     left = Function.failed(call, answer)
     broken: set[str] = set()
     for body in call.bodies:

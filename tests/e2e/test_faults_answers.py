@@ -4,6 +4,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,12 @@ _RECEIVES = 3
 _REPORTS = {"function_response_types": ["ReportBatchItemFailures"]}
 
 
-def _run(config: Path, oracle: Oracle) -> None:
-    """Until the queue is empty, which is when all is done or dead."""
+def _run(config: Path, *oracles: Oracle) -> None:
+    """Until the queues are empty, which is when all is done or dead."""
     with daemon(config) as running:
         assert running.url
-        oracle.drained()
+        for oracle in oracles:
+            oracle.drained()
         running.signal(signal.SIGTERM)
         assert running.wait() == 0, running.output
 
@@ -54,53 +57,61 @@ def test_dead_letters_are_the_poison_and_nothing_else(
     for body in poison:
         visits = journal.of(body)
         assert [visit.receives for visit in visits] == [1, 2, 3]
-        pauses = [later.began - earlier.began for earlier, later in zip(visits, visits[1:], strict=False)]
+        pauses = [later.began - earlier.began for earlier, later in pairwise(visits)]
         assert min(pauses) > _VISIBILITY * 0.7, "a failed message comes back when its visibility ends, not before"
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("how", ["thrown", "status", "unreadable"])
-def test_without_partial_answers_poison_takes_its_mates_along(
-    tmp_path: Path, ministack: Server, new_oracle: NewOracle, functions: Functions, how: str
-) -> None:
-    """As on AWS: who was often enough in a batch with poison is a dead letter too, and nothing is lost.
+_BROKEN = {
+    "thrown": Answer(headers={"X-Amz-Function-Error": "Unhandled"}, body=b'{"errorMessage": "poison"}'),
+    "status": Answer(status=500),
+    "unreadable": Answer(body=b"no JSON"),
+}
 
-    `order/7` always breaks the function, `order/35` the first time.
-    """
-    broken = {
-        "thrown": Answer(headers={"X-Amz-Function-Error": "Unhandled"}, body=b'{"errorMessage": "poison"}'),
-        "status": Answer(status=500),
-        "unreadable": Answer(body=b"no JSON"),
-    }[how]
-    oracle, served = new_oracle(ministack, visibility=_VISIBILITY, max_receives=_RECEIVES), functions()
-    failed: list[Call] = []
 
-    def behave(call: Call) -> Answer:
+@dataclass
+class Breaking:
+    """A function whose whole batch fails: `order/7` always breaks it, `order/35` the first time."""
+
+    answer: Answer
+    failed: list[Call] = field(default_factory=list)
+
+    def __call__(self, call: Call) -> Answer:
         tries = dict(zip(call.bodies, call.receives, strict=True))
         if "order/7" not in tries and tries.get("order/35") != 1:
             return Answer()
-        failed.append(call)
-        return broken
+        self.failed.append(call)
+        return self.answer
 
-    journal = Journal(served, behave)
-    orders = mapping(oracle.queue, served.url, **(_REPORTS if how == "unreadable" else {}))
-    oracle.send(numbered(60))
-    _run(write_config(tmp_path / "esm.yaml", ministack.endpoint_url, {"orders": orders}), oracle)
-    end = _finished(oracle, journal)
-    end.no_receive_burnt()
-    assert end.dead["order/7"] == 1
-    tries = Counter(body for call in failed for body in call.bodies)
-    assert tries["order/7"] == _RECEIVES
-    assert any(tries[body] for body in journal.done), "a mate that was done later"
-    assert set(end.dead) == {body for body, count in tries.items() if count == _RECEIVES}
-    assert all(journal.of(body)[-1].receives == tries[body] + 1 for body in journal.done)
+
+@pytest.mark.timeout(60)
+def test_a_batch_that_fails_as_a_whole_comes_again_as_a_whole(
+    tmp_path: Path, ministack: Server, new_oracle: NewOracle, functions: Functions
+) -> None:
+    """As on AWS: who was often enough in a batch with poison is a dead letter too, and nothing is lost."""
+    oracles, journals, mappings = {}, {}, {}
+    breaking = {how: Breaking(answer) for how, answer in _BROKEN.items()}
+    for how, behave in breaking.items():
+        served = functions()
+        oracle = oracles[how] = new_oracle(ministack, visibility=_VISIBILITY, max_receives=_RECEIVES)
+        journals[how] = Journal(served, behave)
+        mappings[how] = mapping(oracle.queue, served.url, **(_REPORTS if how == "unreadable" else {}))
+        oracle.send(numbered(60))
+    _run(write_config(tmp_path / "esm.yaml", ministack.endpoint_url, mappings), *oracles.values())
+    for how, behave in breaking.items():
+        end = _finished(oracles[how], journals[how])
+        end.no_receive_burnt()
+        tries = Counter(body for call in behave.failed for body in call.bodies)
+        assert end.dead == {body: 1 for body, count in tries.items() if count == _RECEIVES}
+        assert end.dead["order/7"] == 1
+        assert any(tries[body] for body in end.journal.done), "a mate that was done later"
+        assert all(end.journal.of(body)[-1].receives == tries[body] + 1 for body in end.journal.done)
 
 
 @pytest.mark.timeout(60)
 def test_a_failing_group_disturbs_no_other(
-    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions
+    tmp_path: Path, elasticmq: Server, new_oracle: NewOracle, functions: Functions
 ) -> None:
-    oracle, served = new_oracle(sqs_server, fifo=True, visibility=_VISIBILITY, max_receives=_RECEIVES), functions()
+    oracle, served = new_oracle(elasticmq, fifo=True, visibility=_VISIBILITY, max_receives=_RECEIVES), functions()
 
     def behave(call: Call) -> Answer:
         time.sleep(0.1)
@@ -110,7 +121,7 @@ def test_a_failing_group_disturbs_no_other(
     orders = mapping(oracle.queue, served.url, batch_size=5, **_REPORTS)
     for group, bodies in grouped(6, 12):
         oracle.send(bodies, group)
-    _run(write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders}), oracle)
+    _run(write_config(tmp_path / "esm.yaml", elasticmq.endpoint_url, {"orders": orders}), oracle)
     end = _finished(oracle, journal)
     end.in_order()
     assert end.dead == {"g0/3": 1}
@@ -148,9 +159,9 @@ def test_a_group_that_fails_as_one_is_done_in_order(
 
 @pytest.mark.timeout(60)
 def test_a_throw_holds_its_group_back_and_keeps_its_order(
-    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions
+    tmp_path: Path, ministack: Server, new_oracle: NewOracle, functions: Functions
 ) -> None:
-    oracle, served = new_oracle(sqs_server, fifo=True, visibility=_VISIBILITY, max_receives=10), functions()
+    oracle, served = new_oracle(ministack, fifo=True, visibility=_VISIBILITY, max_receives=10), functions()
     thrown: list[Call] = []
 
     def behave(call: Call) -> Answer:
@@ -163,7 +174,7 @@ def test_a_throw_holds_its_group_back_and_keeps_its_order(
     orders = mapping(oracle.queue, served.url, batch_size=4)
     for group, bodies in grouped(4, 8):
         oracle.send(bodies, group)
-    _run(write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders}), oracle)
+    _run(write_config(tmp_path / "esm.yaml", ministack.endpoint_url, {"orders": orders}), oracle)
     end = _finished(oracle, journal)
     end.in_order()
     assert journal.done == dict.fromkeys(oracle.sent, 1)

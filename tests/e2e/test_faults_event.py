@@ -16,7 +16,6 @@ from servers import Server
 from .harness import Function, Oracle, daemon, mapping, until, write_config
 
 NewOracle = Callable[..., Oracle]
-Functions = Callable[[], Function]
 
 _BODIES = {
     "text": "plain",
@@ -58,6 +57,11 @@ _FIFO = [
 ]
 
 
+@pytest.fixture
+def served(functions: Callable[[], Function]) -> Function:
+    return functions()
+
+
 def _payloads(config: Path, served: Function, records: int) -> list[bytes]:
     def seen() -> bool:
         return sum(served.done.values()) == records
@@ -82,18 +86,11 @@ def _record(payload: bytes) -> dict[str, Any]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("window", [0, 1])
 def test_a_message_arrives_as_aws_would_send_it(
-    tmp_path: Path,
-    sqs_server: Server,
-    new_oracle: NewOracle,
-    functions: Functions,
-    boto_sqs: Callable[[str], Any],
-    window: int,
+    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, served: Function, window: int
 ) -> None:
-    oracle, served = new_oracle(sqs_server), functions()
-    client = boto_sqs(sqs_server.endpoint_url)
-    sent = {
-        body: client.send_message(QueueUrl=oracle.queue.url, MessageBody=body) for body in _BODIES.values()
-    }
+    oracle = new_oracle(sqs_server)
+    client = oracle.client
+    sent = {body: client.send_message(QueueUrl=oracle.queue.url, MessageBody=body) for body in _BODIES.values()}
     sent["attributes"] = client.send_message(
         QueueUrl=oracle.queue.url, MessageBody="attributes", MessageAttributes=_ATTRIBUTES
     )
@@ -119,10 +116,10 @@ def test_a_message_arrives_as_aws_would_send_it(
 
 @pytest.mark.timeout(60)
 def test_a_fifo_message_brings_its_group_along(
-    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions
+    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, served: Function
 ) -> None:
-    oracle, served = new_oracle(sqs_server, fifo=True), functions()
-    oracle.send(["Grüße"], "group 1".replace(" ", "-"))
+    oracle = new_oracle(sqs_server, fifo=True)
+    oracle.send(["Grüße"], "group-1")
     config = write_config(
         tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": mapping(oracle.queue, served.url)}
     )
@@ -145,7 +142,7 @@ def _check_tail(record: dict[str, Any], oracle: Oracle, attributes: list[str]) -
     assert record["awsRegion"] == "us-east-1"
 
 
-_HANDLER = '''
+_HANDLER = """
 import json, os, pathlib, time
 
 def handle(event, context):
@@ -159,7 +156,7 @@ def handle(event, context):
     while "stuck" in bodies:
         time.sleep(0.01)
     return {"batchItemFailures": []}
-'''
+"""
 
 
 @pytest.mark.timeout(60)
@@ -170,7 +167,13 @@ def test_a_python_handler_that_hangs_is_ended_and_its_message_becomes_a_dead_let
     oracle = new_oracle(ministack, visibility=2, max_receives=2)
     (tmp_path / "a_handler.py").write_text(_HANDLER)
     journal = tmp_path / "journal"
-    target = {"type": "python", "handler": "a_handler:handle", "path": str(tmp_path), "timeout": "3s", "workers": 2}
+    target = {
+        "type": "python",
+        "handler": "a_handler:handle",
+        "path": str(tmp_path),
+        "timeout": "3s",
+        "workers": 2,
+    }
     orders = mapping(oracle.queue, target, batch_size=1, function_response_types=["ReportBatchItemFailures"])
     config = write_config(tmp_path / "esm.yaml", ministack.endpoint_url, {"orders": orders})
     oracle.send(["stuck", *(f"order-{number}" for number in range(15))])

@@ -23,9 +23,11 @@ Functions = Callable[[], Function]
 _PIPE_BLOCK = 4096
 
 
-def _slowly(seconds: float) -> Callable[[Call], Answer]:
+def _slowly(least: float, most: float) -> Callable[[Call], Answer]:
+    chance = random.Random(3)
+
     def behave(_: Call) -> Answer:
-        time.sleep(seconds)
+        time.sleep(chance.uniform(least, most))
         return Answer()
 
     return behave
@@ -50,7 +52,7 @@ def test_sigterm_under_load_leaves_nothing_half_done(
     tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions, *, fifo: bool
 ) -> None:
     oracle, served = new_oracle(sqs_server, fifo=fifo, visibility=60), functions()
-    journal = Journal(served, _slowly(0.3))
+    journal = Journal(served, _slowly(0.3, 0.3))
     orders = mapping(oracle.queue, served.url, scaling_config={"maximum_concurrency": 3})
     config = write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders})
     _send(oracle, 180, fifo=fifo)
@@ -79,7 +81,7 @@ def test_kills_at_random_moments_lose_nothing(
     server: Server = request.getfixturevalue("elasticmq" if fifo else "ministack")
     chance = random.Random(3)
     oracle, served = new_oracle(server, fifo=fifo, visibility=2, max_receives=100), functions()
-    journal = Journal(served, lambda call: _slowly(chance.uniform(0.05, 0.4))(call))
+    journal = Journal(served, _slowly(0.05, 0.4))
     orders = mapping(oracle.queue, served.url, scaling_config={"maximum_concurrency": 3})
     config = write_config(tmp_path / "esm.yaml", server.endpoint_url, {"orders": orders})
     _send(oracle, 150, fifo=fifo)
@@ -119,7 +121,7 @@ def test_two_replicas_share_a_queue_and_one_takes_over(
 ) -> None:
     server: Server = request.getfixturevalue("elasticmq" if fifo else "ministack")
     oracle, served = new_oracle(server, fifo=fifo, visibility=3, max_receives=100), functions()
-    journal = Journal(served, _slowly(0.15))
+    journal = Journal(served, _slowly(0.15, 0.15))
     left, right = (
         write_config(
             tmp_path / f"{name}.yaml",

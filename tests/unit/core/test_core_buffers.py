@@ -142,6 +142,16 @@ def test_what_waits_behind_a_batch_can_be_removed_while_its_group_is_locked() ->
     assert (len(buffer), buffer.ready, buffer.ready_bytes) == (0, 0, 0)
 
 
+def test_unlocking_what_is_not_locked_changes_nothing_and_does_not_keep_the_rest_locked() -> None:
+    buffer = keyed("a", "b", "c", "d", "e", "f")
+    batch = buffer.take(3, PLENTY)
+    buffer.extend([record(seq, key, read=float(seq)) for seq, key in ((7, "a"), (8, "b"), (9, "c"))])
+    assert buffer.ready == 3
+    for _ in range(2):
+        buffer.unlock([*batch, record(0, "d"), record(0, "e"), record(0, "f"), record(0, "g")])
+        assert (buffer.ready, buffer.ready_bytes) == (6, 18)
+
+
 def test_clearing_returns_everything_in_order_and_leaves_the_locks() -> None:
     buffer = keyed("a", "b", "a", "c", "b")
     batch = buffer.take(2, PLENTY)
