@@ -72,7 +72,7 @@ $(STAMPS)/venv: pyproject.toml
 	@touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv
-	$(INSTALL) ".[demo]"
+	$(INSTALL) .
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv

@@ -88,11 +88,18 @@ class Target(Protocol):
     """What records are delivered to. Opened once, shared by all mappings that name it."""
 
     async def invoke(self, call: Invocation) -> Reply:
-        """One synchronous invocation; returns within the target's own timeout.
+        """One synchronous invocation. The target's own timeout runs from when the function has it.
 
         Never raises for what the function, the network or the target does: that is the reply. Cancelling it
         abandons the call; the function may still be running.
         """
+
+
+class Pace(Protocol):
+    """How often a target may be called, over all mappings that name it."""
+
+    async def turn(self) -> None:
+        """Returns when the next call may begin. Cancelling gives the turn up."""
 
 
 @runtime_checkable

@@ -4,18 +4,16 @@ All at once, each with a time limit. What a queue says of itself is then compare
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from esm.config import Config
-from esm.config.assemble import target_of
 from esm.errors import Disconnected
 from esm.model import Finding
 from esm.ports import Checkable
-from esm.runtime.plan import EnginePlan, MappingPlan
+from esm.runtime.plan import EnginePlan, MappingPlan, TargetPlan
 
 _PATIENCE = 15.0
 
@@ -59,7 +57,7 @@ async def ask_all(config: Config, plan: EnginePlan, patience: float = _PATIENCE)
             return Answer(place, [f"does not answer within {patience:g} s"])
 
     questions = {f"mappings.{mapping.name}.source": _source(config, mapping) for mapping in plan.mappings.values()}
-    questions |= {f"target {name}": _target(config, name) for name in plan.targets}
+    questions |= {f"target {name}": _target(target) for name, target in plan.targets.items()}
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(within(place, question)) for place, question in questions.items()]
     return [task.result() for task in asked]
@@ -99,20 +97,13 @@ def compared(mapping: MappingPlan, facts: Facts, timeout: float | None) -> Seque
     return remarks
 
 
-async def _target(config: Config, name: str) -> Answer:
-    place = f"target {name}"
+async def _target(target: TargetPlan) -> Answer:
+    place = f"target {target.name}"
     try:
-        async with _opened(config, name) as target:
-            return await _checked(place, target)
+        async with target.open() as opened:
+            return await _checked(place, opened)
     except ValueError as error:
         return Answer(place, [str(error)])
-
-
-@asynccontextmanager
-async def _opened(config: Config, name: str) -> AsyncIterator[Any]:
-    """As its plugin makes it, without the rate limit around it."""
-    async with target_of(config.targets[name], config.settings) as target:
-        yield target
 
 
 async def _checked(place: str, component: object) -> Answer:

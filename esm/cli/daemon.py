@@ -22,6 +22,7 @@ from esm.ports import Target
 from esm.runtime.engine import Engine, Unsettled
 from esm.runtime.happenings import Happening, State, to_all
 from esm.runtime.plan import EnginePlan, TargetPlan
+from esm.runtime.signals import Stop
 from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.telemetry.logs import LogObserver
@@ -29,6 +30,7 @@ from esm.telemetry.loop_lag import LoopLag
 from esm.telemetry.prometheus import PrometheusObserver
 
 _CREATING = "Creating"
+_MOST_NAMED = 1_000
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -42,7 +44,11 @@ class Daemon:
     _began: float = field(default_factory=time.monotonic, init=False)
     _creating: set[str] = field(default_factory=set, init=False)
     _ready: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _unsettled: Unsettled = field(default_factory=Unsettled, init=False)
+    _stop: Stop = field(default_factory=Stop, init=False)
+    _unsettled: Unsettled = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._unsettled = Unsettled(self._stop)
 
     async def run(self) -> bool:
         """True if everything was settled. Raises ConfigError, with nothing started, if an address is taken or a
@@ -73,7 +79,7 @@ class Daemon:
         tell = to_all([board.tell, metrics.tell, log.tell, self._unsettled, self._notice_ready])
         world = World(time.monotonic, time.time, random.random, lambda: str(uuid.uuid4()), tell)
         targets = {name: _explained(target) for name, target in self.plan.targets.items()}
-        return Engine(replace(self.plan, targets=targets), board, world, self.settings.shutdown_grace)
+        return Engine(replace(self.plan, targets=targets), board, world, self.settings.shutdown_grace, self._stop)
 
     def _notice_ready(self, happening: Happening) -> None:
         """The configuration is applied when every mapping has begun, however it fares then."""
@@ -115,7 +121,9 @@ class Daemon:
     def _last_words(self) -> bool:
         unsettled = self._unsettled.by_mapping
         for mapping, record_ids in unsettled.items():
-            self.log.error("not settled", mapping=mapping, records=len(record_ids), record_ids=record_ids)
+            self.log.error(
+                "not settled", mapping=mapping, records=len(record_ids), record_ids=record_ids[:_MOST_NAMED]
+            )
         self.log.info("stopped", settled=not unsettled, uptime=round(time.monotonic() - self._began, 3))
         return not unsettled
 

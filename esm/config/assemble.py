@@ -1,7 +1,7 @@
 """From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.plugins import SourceContext, TargetContext
 from esm.ports import QueueSource, Target
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
-from esm.targets.throttled import Throttled
+from esm.targets.rate import Rate
 
 _AWS_MINIMUM_POLLERS = 2
 _AWS_MAXIMUM_POLLERS = 200
@@ -83,22 +83,13 @@ def _pollers(mapping: MappingConfig, standard: QueueOptions) -> tuple[int, int]:
 
 
 def _target(target: TargetConfig, settings: Settings) -> TargetPlan:
-    opened = partial(target_of, target, settings)
     rate = target.limits.invocations_per_second
     return TargetPlan(
         name=target.name,
-        open=opened if rate is None else partial(_throttled, opened, rate),
+        open=partial(target_of, target, settings),
         reserved_concurrency=target.limits.reserved_concurrency,
+        pace=None if rate is None else Rate(rate),
     )
-
-
-@asynccontextmanager
-async def _throttled(
-    opened: Callable[[], AbstractAsyncContextManager[Target]], rate: float
-) -> AsyncIterator[Target]:
-    """`rate` in invocations per second, over all mappings that name the target."""
-    async with opened() as target:
-        yield Throttled(target, rate)
 
 
 def _aws(settings: Settings) -> Mapping[str, Any]:

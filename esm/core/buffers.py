@@ -149,7 +149,9 @@ class KeyedBuffer:
             count, used = _fitting(waiting, limit - len(batch), room)
             if count < len(waiting) and batch:
                 break
-            batch += self._lock_front(waiting[0].key, max(1, count))
+            if not count:
+                count, used = 1, size(waiting[0])
+            batch += self._lock_front(waiting[0].key, count)
             room -= used
             keys += 1
         if keys > 1:

@@ -2,7 +2,7 @@
 
 Records that were read together share a deadline, so there is one heap entry per page, not per record. An entry
 comes due when a part of the visibility is still left, earlier or later by a jitter, so that nothing is ever
-extended at the last moment or all at once.
+extended at the last moment or all at once. A record that was planned anew is skipped in its older entries.
 """
 
 import heapq
@@ -25,12 +25,13 @@ def weight(record: Record) -> int:
 class Held(Struct):
     """One message in our hands: its newest copy, and when it stops being ours (monotonic seconds).
 
-    `size` is the bytes it was counted with, which a newer copy does not change.
+    `size` is the bytes it was counted with, which a newer copy does not change; `due` when a heartbeat is due.
     """
 
     record: Record
     until: float
     size: int
+    due: float = 0.0
 
 
 class Holding:
@@ -79,11 +80,12 @@ class Holding:
 
         What cannot be kept for a whole visibility timeout more, because it was read too long ago, is left out.
         """
-        ids: list[str] = []
+        records: list[Record] = []
         while self._heap and self._heap[0][0] <= now:
-            ids += heapq.heappop(self._heap)[2]
-        held = [self._held[id_].record for id_ in dict.fromkeys(ids) if id_ in self._held]
-        return [record for record in held if now + terms.visibility <= record.read + terms.longest]
+            due, _, ids = heapq.heappop(self._heap)
+            planned = (self._held[id_] for id_ in ids if id_ in self._held)
+            records += [held.record for held in planned if held.due == due]
+        return [record for record in records if now + terms.visibility <= record.read + terms.longest]
 
     def next_due(self) -> float | None:
         """When `due` has something next, in monotonic seconds."""
@@ -98,9 +100,7 @@ class Holding:
 
     def unanswered(self, records: Iterable[Record], now: float) -> None:
         """Nobody answered the request to extend these: ask again soon."""
-        ids = tuple(record.id for record in records if record.id in self._held)
-        if ids:
-            heapq.heappush(self._heap, (now + _RETRY, next(self._tie), ids))
+        self._push([record.id for record in records if record.id in self._held], now + _RETRY)
 
     def lost(self, records: Iterable[Record]) -> None:
         """The queue says these are not ours any more; their receipts may still serve to delete them."""
@@ -117,9 +117,13 @@ class Holding:
         return freed
 
     def _plan(self, ids: Sequence[str], now: float, terms: Terms, chance: float) -> None:
+        headroom = min(terms.visibility / 3, _MOST_HEADROOM) * (1 + chance / 2)
+        self._push(ids, now + max(terms.visibility - headroom, 0.0))
+
+    def _push(self, ids: Sequence[str], due: float) -> None:
+        for id_ in ids:
+            self._held[id_].due = due
         if ids:
-            headroom = min(terms.visibility / 3, _MOST_HEADROOM) * (1 + chance / 2)
-            due = now + max(terms.visibility - headroom, 0.0)
             heapq.heappush(self._heap, (due, next(self._tie), tuple(ids)))
 
 

@@ -4,7 +4,9 @@ One function over raw bytes. Every row of AWS's answer table is decided here and
 success, what is full failure, what names failed items. Identifiers are compared exactly, type included.
 """
 
+import json
 from collections.abc import Collection
+from typing import NoReturn
 
 import msgspec
 
@@ -27,8 +29,8 @@ def failed_ids(payload: bytes, delivered: Collection[str]) -> frozenset[str] | U
     if not payload:
         return frozenset()
     try:
-        answer = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        answer = json.loads(payload.decode(), parse_constant=_no_json)
+    except (ValueError, RecursionError):
         return Unreadable(f"the answer is not JSON, so {WHOLE_BATCH}")
     items = answer.get("batchItemFailures") if isinstance(answer, dict) else None
     if items is None:
@@ -50,6 +52,10 @@ def _identifiers(items: list[object], delivered: Collection[str]) -> frozenset[s
             return Unreadable(f"itemIdentifier {_shown(identifier)} is not in the batch, so {WHOLE_BATCH}")
         failed.add(identifier)
     return frozenset(failed)
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _shown(value: object) -> str:

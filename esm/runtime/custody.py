@@ -68,7 +68,8 @@ class Custody:
             leaving = self._with_groups(lost, batch)
             batch = _without(batch, leaving)
             self._forget(lost)
-            await self.give_back(_without(leaving, lost), "behind a lost record")
+            behind = self.waiting.remove(lost) if self._reader.ordered else []
+            await self.give_back([*_without(leaving, lost), *behind], "behind a lost record")
         return [self._holding.latest(record) for record in batch]
 
     async def settle(self, batch_id: str, batch: Sequence[Record], verdict: Verdict) -> None:
@@ -109,7 +110,8 @@ class Custody:
     async def extend(self) -> None:
         """One heartbeat: asks for more time for what is due; what is lost and waits leaves the buffer."""
         terms = self._reader.terms
-        due = self._holding.due(self._now(), terms)
+        asked = self._now()
+        due = self._holding.due(asked, terms)
         if not due:
             return
         try:
@@ -120,7 +122,7 @@ class Custody:
             return
         gone = {record.id for record in lost}
         kept = [record for record in due if record.id not in gone]
-        self._holding.extended(kept, terms, self._now(), self._world.chance())
+        self._holding.extended(kept, terms, asked, self._world.chance())
         self._holding.lost(lost)
         self._world.tell(Extended(self._mapping, len(kept), len(gone), 0))
         await self._drop_lost(list(lost))

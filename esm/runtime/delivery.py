@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from esm.core.backoff import Backoff
 from esm.core.judging import judge
-from esm.model import Invocation, Record, Refused, Verdict
+from esm.model import Invocation, Record, Refused, Reply, Verdict
 from esm.ports import Codec
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
@@ -42,41 +42,40 @@ class Delivery:
         batch_id = self.world.new_id()
         attempt = 0
         while batch := await self.custody.still_ours(batch):
-            if not await self._slot(batch):
-                await self._not_sent(batch_id, batch, attempt)
-                return
-            attempt += 1
-            verdict, retry_after = await self._invoke(batch_id, batch, attempt)
-            if not verdict.held:
+            async with self.dispatcher.slot(self.stop, self._patience(batch)) as granted:
+                if granted:
+                    attempt += 1
+                    reply, verdict = await self._invoke(batch_id, batch, attempt)
+            if granted and not verdict.held:
                 await self.custody.settle(batch_id, batch, verdict)
                 return
-            if await self._pause(batch_id, batch, attempt, retry_after):
+            if not granted or await self._pause(batch_id, batch, attempt, reply):
                 await self._not_sent(batch_id, batch, attempt)
                 return
 
-    async def _slot(self, batch: Sequence[Record]) -> bool:
-        """A slot of the target; False if the engine stops or the batch has been held too long first."""
-        if self.stop.is_set():
-            return False
-        return await self.dispatcher.acquire(self.stop, self.custody.time_left(batch))
+    def _patience(self, batch: Sequence[Record]) -> float:
+        """Seconds to wait for a slot; none once the engine stops."""
+        return 0.0 if self.stop.is_set() else self.custody.time_left(batch)
 
-    async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Verdict, float | None]:
-        started, oldest = self.world.monotonic(), min(record.arrived for record in batch)
-        age = max(0.0, self.world.wall() - oldest)
-        call = Invocation(
-            payload=self.codec.render(batch),
-            mapping=self.mapping,
-            batch_id=batch_id,
-            attempt=attempt,
-            idempotency_key=idempotency_key(batch),
+    async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Reply, Verdict]:
+        started = self.world.monotonic()
+        age = max(0.0, self.world.wall() - min(record.arrived for record in batch))
+        reply = await self.dispatcher.invoke(
+            Invocation(
+                payload=self.codec.render(batch),
+                mapping=self.mapping,
+                batch_id=batch_id,
+                attempt=attempt,
+                idempotency_key=idempotency_key(batch),
+            )
         )
-        reply = await self.dispatcher.invoke(call)
         verdict = judge(
             batch,
             reply,
             reports_failures=self.options.reports_failures,
             whole_groups=self.options.whole_groups,
         )
+        self.dispatcher.learn(verdict.outcome, started)
         self.world.tell(
             Invoked(
                 self.mapping,
@@ -90,13 +89,12 @@ class Delivery:
                 why=verdict.why,
             )
         )
-        return verdict, reply.retry_after if isinstance(reply, Refused) else None
+        return reply, verdict
 
-    async def _pause(
-        self, batch_id: str, batch: Sequence[Record], attempt: int, retry_after: float | None
-    ) -> bool:
+    async def _pause(self, batch_id: str, batch: Sequence[Record], attempt: int, reply: Reply) -> bool:
         """Waits before a refused batch is sent again; True if it must not be: stop, or held too long."""
         left = self.custody.time_left(batch)
+        retry_after = reply.retry_after if isinstance(reply, Refused) else None
         pause = max(_REFUSED.pause(attempt, self.world.chance()), retry_after or 0.0)
         self.world.tell(Held(self.mapping, batch_id, len(batch), min(pause, left)))
         return await self.stop.within(min(pause, left)) or pause >= left

@@ -7,50 +7,62 @@ what the last answers mean for reading on.
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from esm.core import concurrency
-from esm.model import Errored, Invocation, Outcome, Refused, Reply
-from esm.ports import Target
+from esm.model import Errored, Invocation, Outcome, Reply
+from esm.ports import Pace, Target
 from esm.runtime.plan import QueueOptions
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
 
+_REFUSALS = frozenset({Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE})
+
 
 class SharedTarget:
-    """A target and its `reserved_concurrency`; None means no cap, 0 that it is switched off."""
+    """A target, its `reserved_concurrency` (None means no cap, 0 that it is switched off) and its pace."""
 
-    def __init__(self, target: Target, cap: int | None) -> None:
+    def __init__(self, target: Target, cap: int | None, pace: Pace | None = None) -> None:
         self.target = target
         self.closed = cap == 0
         self._free = cap
-        self._waiting: dict[str, deque[asyncio.Future[bool]]] = {}
+        self._pace = pace
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def acquire(self, mapping: str, stop: Stop, within: float) -> bool:
-        """Waits for a slot; False if the stop or the time limit (seconds) came first."""
+        """Waits for a slot and the pace; False if the stop or the time limit (seconds) came first."""
+        try:
+            async with stop.limit(within):
+                await self._slot(mapping)
+                await self._turn()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _slot(self, mapping: str) -> None:
         if self._free is None:
-            return True
+            return
         if self._free:
             self._free -= 1
-            return True
-        ticket: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            return
+        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(mapping, deque()).append(ticket)
-
-        def give_up() -> None:
-            if not ticket.done():
-                ticket.set_result(False)
-
-        withdraw = stop.then(give_up)
-        granted = False
         try:
-            async with asyncio.timeout(within):
-                granted = await ticket
-        except TimeoutError:
-            pass
-        finally:
-            withdraw()
-            if not granted and ticket.done() and not ticket.cancelled() and ticket.result():
+            await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
                 self.release()
-        return granted
+            raise
+
+    async def _turn(self) -> None:
+        if self._pace is None:
+            return
+        try:
+            await self._pace.turn()
+        except asyncio.CancelledError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Gives a slot to the mapping whose turn it is, or back."""
@@ -59,11 +71,12 @@ class SharedTarget:
         while self._waiting:
             mapping, tickets = next(iter(self._waiting.items()))
             del self._waiting[mapping]
-            ticket = tickets.popleft()
+            while tickets and tickets[0].done():
+                tickets.popleft()
             if tickets:
-                self._waiting[mapping] = tickets
-            if not ticket.done():
-                ticket.set_result(True)
+                tickets.popleft().set_result(None)
+                if tickets:
+                    self._waiting[mapping] = tickets
                 return
         self._free += 1
 
@@ -100,25 +113,30 @@ class Dispatcher:
         scale = self._scale
         self._scale = scale.busy(now, all_taken=all_taken) if full else scale.quiet(now)
 
-    async def acquire(self, stop: Stop, within: float) -> bool:
-        """A slot of the target, taken just before the invocation and never held over a pause."""
-        return await self._shared.acquire(self._mapping, stop, within)
+    @asynccontextmanager
+    async def slot(self, stop: Stop, within: float) -> AsyncIterator[bool]:
+        """A slot of the target, held for what is inside; False if the stop or `within` seconds came first."""
+        granted = await self._shared.acquire(self._mapping, stop, within)
+        try:
+            yield granted
+        finally:
+            if granted:
+                self._shared.release()
 
     async def invoke(self, call: Invocation) -> Reply:
-        """Calls the target with a slot that was acquired, gives the slot back and learns from the answer."""
-        started = self._world.monotonic()
+        """Calls the target; to be used with a slot, which is never held over a pause."""
         try:
-            reply = await self._shared.target.invoke(call)
+            return await self._shared.target.invoke(call)
         except Exception as error:  # noqa: BLE001 -- a target that breaks its contract must not break the lane
-            reply = Errored(Outcome.FUNCTION_ERROR, f"the target raised {type(error).__name__}: {error}")
-        finally:
-            self._shared.release()
-        self._learn(reply, started)
-        return reply
+            return Errored(Outcome.FUNCTION_ERROR, f"the target raised {type(error).__name__}: {error}")
 
-    def _learn(self, reply: Reply, started: float) -> None:
-        self.refused = isinstance(reply, Refused)
-        if isinstance(reply, Errored):
+    def learn(self, outcome: Outcome, started: float) -> None:
+        """What the outcome of an invocation that began at `started` means for the next ones.
+
+        A refusal is neutral and a partial failure is no reason to slow down.
+        """
+        self.refused = outcome in _REFUSALS
+        if outcome in {Outcome.FUNCTION_ERROR, Outcome.TIMEOUT}:
             self._health = self._health.failed(started, self._world.monotonic(), self.limit)
         elif not self.refused:
             self._health = self._health.succeeded()

@@ -6,30 +6,35 @@ because nothing is deleted before it is done.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from esm.runtime.dispatch import SharedTarget
 from esm.runtime.follow import Barrier, follow
-from esm.runtime.happenings import Abandoned, Crashed, Happening, State
+from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
 from esm.runtime.mapping import MappingRun
 from esm.runtime.memory import Memory
 from esm.runtime.plan import EnginePlan, MappingPlan
-from esm.runtime.signals import Stop
+from esm.runtime.signals import Stop, hurry
 from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 
 
 class Unsettled:
-    """An observer that remembers what was still held when its lane ended, for the list at the end."""
+    """An observer that remembers what was not settled when the engine stopped, for the list at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
         self.by_mapping: dict[str, list[str]] = {}
 
     def __call__(self, happening: Happening) -> None:
-        if isinstance(happening, Abandoned):
-            self.by_mapping.setdefault(happening.mapping, []).extend(happening.record_ids)
+        match happening:
+            case Abandoned(mapping=mapping, record_ids=left):
+                self.by_mapping.setdefault(mapping, []).extend(left)
+            case Deleted(mapping=mapping, undeleted=left) if left and self._stop.is_set():
+                self.by_mapping.setdefault(mapping, []).extend(left)
 
 
 @dataclass(slots=True)
@@ -47,35 +52,41 @@ class Engine:
         """Until `stop` is set and all has drained, or `grace` seconds after it."""
         for mapping in self.plan.mappings:
             self.world.tell(State(mapping, "Creating"))
-        memory = Memory(self.plan.memory_limit)
         async with AsyncExitStack() as opened:
-            targets = {
-                name: SharedTarget(await opened.enter_async_context(target.open()), target.reserved_concurrency)
-                for name, target in self.plan.targets.items()
-            }
-
-            async def run_mapping(_name: str, plan: MappingPlan, stop: Stop) -> None:
-                await MappingRun(plan, targets[plan.target], memory, self.board, self.world).run(stop)
-
-            await self._within_grace(run_mapping)
+            try:
+                async with asyncio.timeout(None) as self._patience:
+                    withdraw = self.stop.then(partial(self._last_for, self._patience))
+                    try:
+                        await self._run(opened)
+                    finally:
+                        withdraw()
+            except TimeoutError:
+                return
+            finally:
+                self._patience = None
 
     def abort(self) -> None:
         """Cancels at once what is still under way: the second signal."""
         self.stop.set()
         if self._patience:
-            self._patience.reschedule(0)
+            hurry(self._patience)
 
-    async def _within_grace(self, run_mapping: Callable[[str, MappingPlan, Stop], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(None) as self._patience:
-                patience, now = self._patience, asyncio.get_running_loop().time
-                self.stop.then(lambda: patience.reschedule(now() + self.grace))
-                barrier = Barrier(self._report, self.world)
-                await follow(self._wanted(), run_mapping, stop=self.stop, barrier=barrier)
-        except TimeoutError:
-            return
-        finally:
-            self._patience = None
+    def _last_for(self, patience: asyncio.Timeout) -> None:
+        patience.reschedule(asyncio.get_running_loop().time() + self.grace)
+
+    async def _run(self, opened: AsyncExitStack) -> None:
+        memory = Memory(self.plan.memory_limit)
+        targets = {
+            name: SharedTarget(
+                await opened.enter_async_context(target.open()), target.reserved_concurrency, target.pace
+            )
+            for name, target in self.plan.targets.items()
+        }
+
+        async def run_mapping(_name: str, plan: MappingPlan, stop: Stop) -> None:
+            await MappingRun(plan, targets[plan.target], memory, self.board, self.world).run(stop)
+
+        await follow(self._wanted(), run_mapping, stop=self.stop, barrier=Barrier(self._report, self.world))
 
     async def _wanted(self) -> AsyncIterator[Mapping[str, MappingPlan]]:
         yield self.plan.mappings

@@ -6,9 +6,9 @@ a sick lane never cancels its siblings.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from esm.core.backoff import Backoff
 from esm.core.reconcile import difference
@@ -71,17 +71,24 @@ async def follow(
         async for want in _until(stop, wanted):
             change = difference({key: each.value for key, each in running.items()}, want)
             leaving = [running.pop(key) for key in list(running) if key in change.stop]
-            for each in leaving:
-                each.stop.set()
+            _stop_all(leaving)
+            withdraw = stop.then(lambda: _stop_all(running.values()))
             for each in leaving:
                 await asyncio.wait([each.task])
+            withdraw()
+            if stop.is_set():
+                break
             for key in want.keys() & change.start:
                 own = Stop()
                 task = tasks.create_task(barrier.run(key, want[key], run, own))
                 running[key] = _Running(want[key], own, task)
         await stop.wait()
-        for each in running.values():
-            each.stop.set()
+        _stop_all(running.values())
+
+
+def _stop_all(running: Iterable[_Running[Any]]) -> None:
+    for each in running:
+        each.stop.set()
 
 
 def _first(error: BaseException) -> BaseException:
@@ -94,13 +101,13 @@ def _first(error: BaseException) -> BaseException:
 async def _until(stop: Stop, wanted: AsyncIterator[Mapping[K, V]]) -> AsyncIterator[Mapping[K, V]]:
     """The sets of `wanted` until the stop; the one that is waited for is given up then."""
     while not stop.is_set():
-        withdraw: Callable[[], None] = lambda: None  # noqa: E731
         try:
-            async with asyncio.timeout(None) as patience:
-                withdraw = stop.then(lambda: patience.reschedule(0))
+            async with stop.limit(None):
                 want = await anext(wanted)
-        except (TimeoutError, StopAsyncIteration):
+        except StopAsyncIteration:
             return
-        finally:
-            withdraw()
+        except TimeoutError:
+            if stop.is_set():
+                return
+            raise
         yield want

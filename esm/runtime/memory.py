@@ -29,6 +29,11 @@ class Memory:
         """
         return max(0, int((self.limit * _USABLE - self.used) / self._typical) - self._awaited)
 
+    @property
+    def full(self) -> bool:
+        """What is held alone leaves no room for another record; what reads may still bring does not count."""
+        return self.limit * _USABLE - self.used < self._typical
+
     def expect(self, records: int) -> None:
         """A read was opened that may bring so many."""
         self._awaited += records

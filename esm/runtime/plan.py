@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from esm.ports import QueueSource, Target
+from esm.ports import Pace, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,12 @@ class MappingPlan:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target. `reserved_concurrency` caps all mappings that name it together; None means no cap."""
+    """One target. `reserved_concurrency` caps all mappings that name it together, `pace` spaces their calls."""
 
     name: str
     open: Callable[[], AbstractAsyncContextManager[Target]]
     reserved_concurrency: int | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ class QueueLane:
     async def _dispatch(self, work: asyncio.TaskGroup) -> None:
         while not self._stop.is_set():
             due = due_in(
-                self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=not self._memory.room
+                self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
             )
             if due == 0 and self._dispatcher.open:
                 self._dispatcher.in_flight += 1

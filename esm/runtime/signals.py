@@ -1,7 +1,8 @@
 """The two signals of the loops: `Stop`, which comes once, and `Bell`, which wakes one loop to look again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 
 class Stop:
@@ -31,6 +32,16 @@ class Stop:
     async def wait(self) -> None:
         await self._event.wait()
 
+    @asynccontextmanager
+    async def limit(self, within: float | None) -> AsyncIterator[None]:
+        """Ends what is inside when the stop comes or after `within` seconds: then raises TimeoutError."""
+        async with asyncio.timeout(within) as patience:
+            withdraw = self.then(lambda: hurry(patience))
+            try:
+                yield
+            finally:
+                withdraw()
+
     async def within(self, seconds: float) -> bool:
         """Waits `seconds`, or shorter if the stop comes; True if it came."""
         try:
@@ -39,6 +50,12 @@ class Stop:
         except TimeoutError:
             return False
         return True
+
+
+def hurry(patience: asyncio.Timeout) -> None:
+    """Lets a timeout run out now, unless it has already."""
+    if not patience.expired():
+        patience.reschedule(asyncio.get_running_loop().time())
 
 
 class Bell:

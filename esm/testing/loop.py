@@ -5,11 +5,18 @@ ever happen again: that is an error here instead of a hang.
 """
 
 import asyncio
+import math
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+_GRID = 2**20
+"""Moments in a second; a power of two, so that sums and differences are exact."""
 
 
 class NothingWillHappen(RuntimeError):
@@ -39,6 +46,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jump.now
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """A moment on the grid: a timer that fired never leaves a rest too small for the clock to move by."""
+        return super().call_at(math.ceil(when * _GRID) / _GRID, callback, *args, context=context)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -12,7 +12,6 @@ from esm.model import Errored, Invocation, Outcome, Refused, Returned
 from esm.plugins import TargetContext
 from esm.ports import Target
 from esm.targets import http, python
-from esm.targets.throttled import Throttled
 from esm.testing.target import ScriptedTarget, Turn
 from esm.testing.target_suite import RULES, Harness, Rule
 
@@ -54,16 +53,6 @@ class Scripted:
         yield ScriptedTarget(lambda _: Turn(Refused(Outcome.UNREACHABLE, "nobody there")))
 
 
-class Slowed:
-    """Wrapped, a target is still a target."""
-
-    @asynccontextmanager
-    async def obedient(self, timeout: float) -> AsyncIterator[Target]:
-        yield Throttled(ScriptedTarget(_play, timeout), per_second=1000)
-
-    absent = Scripted.absent
-
-
 def _play(call: Invocation) -> Turn:
     event = json.loads(call.payload)
     match event["do"]:
@@ -81,13 +70,12 @@ HARNESSES: Sequence[Harness] = (
     InPython("scripted_async"),
     InPython("wrapped"),
     Scripted(),
-    Slowed(),
 )
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize(
-    "harness", HARNESSES, ids=["http", "python-sync", "python-async", "python-wrapped", "scripted", "throttled"]
+    "harness", HARNESSES, ids=["http", "python-sync", "python-async", "python-wrapped", "scripted"]
 )
 async def test_a_target_keeps_its_contract(harness: Harness, rule: Rule) -> None:
     await rule(harness)

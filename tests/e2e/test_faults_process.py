@@ -57,6 +57,7 @@ def test_sigterm_under_load_leaves_nothing_half_done(
     config = write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders})
     _send(oracle, 180, fifo=fifo)
     with daemon(config) as running:
+        assert running.url
         until(lambda: len(served.calls) >= 4, "the function is busy")
         running.signal(signal.SIGTERM)
         assert running.wait() == 0, running.output

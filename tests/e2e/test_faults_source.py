@@ -56,6 +56,7 @@ def test_an_outage_of_the_queue_loses_nothing(
     for group, bodies in grouped(5, 24):
         oracle.send(bodies, group if fifo else None)
     with daemon(config) as running:
+        assert running.url
         until(lambda: len(journal.done) >= 20, "it works")
         began = time.monotonic()
         own_sqs_server.stop()

@@ -8,9 +8,8 @@ import pytest
 from config_fakes import FIFO, ORDERS, body, loaded
 
 from esm.config import assemble
-from esm.model import Invocation, Returned
 from esm.runtime.plan import EnginePlan, QueueOptions
-from esm.targets.throttled import Throttled
+from esm.targets.rate import Rate
 
 
 def planned(tmp_path: Path, text: str) -> EnginePlan:
@@ -103,11 +102,5 @@ async def test_targets_are_opened_anew_each_time_and_throttled_where_asked(tmp_p
     async with plan.targets["fast"].open() as one, plan.targets["fast"].open() as two:
         assert one is not two
         assert cast("Any", one).options.url == "http://f/"
-    async with plan.targets["slow"].open() as slow:
-        assert isinstance(slow, Throttled)
-        cast("Any", slow._target).invoke = _answer
-        assert await slow.invoke(Invocation(b"", "b", "1", 1, "k")) == Returned(b"ok")
-
-
-async def _answer(call: Invocation) -> Returned:
-    return Returned(b"ok")
+    assert plan.targets["fast"].pace is None
+    assert isinstance(plan.targets["slow"].pace, Rate)

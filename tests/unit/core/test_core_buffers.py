@@ -148,7 +148,7 @@ def test_unlocking_what_is_not_locked_changes_nothing_and_does_not_keep_the_rest
     buffer.extend([record(seq, key, read=float(seq)) for seq, key in ((7, "a"), (8, "b"), (9, "c"))])
     assert buffer.ready == 3
     for _ in range(2):
-        buffer.unlock([*batch, record(0, "d"), record(0, "e"), record(0, "f"), record(0, "g")])
+        buffer.unlock([record(0, "d"), record(0, "g"), *batch])
         assert (buffer.ready, buffer.ready_bytes) == (6, 18)
 
 

@@ -246,8 +246,13 @@ def dispatcher(target: SharedTarget, **options: int) -> Dispatcher:
 
 
 async def invoked(mine: Dispatcher) -> Reply:
-    assert await mine.acquire(Stop(), 0.0)
-    return await mine.invoke(CALL)
+    """One invocation, and what its outcome teaches."""
+    started = now()
+    async with mine.slot(Stop(), 0.0) as granted:
+        assert granted
+        reply = await mine.invoke(CALL)
+    mine.learn(Outcome.SUCCESS if isinstance(reply, Returned) else reply.outcome, started)
+    return reply
 
 
 def test_a_refusal_leaves_one_batch_at_a_time_to_find_out() -> None:

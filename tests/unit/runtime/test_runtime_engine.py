@@ -14,6 +14,7 @@ from esm.ports import Target
 from esm.runtime.engine import Unsettled
 from esm.runtime.happenings import Abandoned, Deleted, Released, State
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.signals import Stop
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
 from esm.testing.target import SUCCESS, Turn
@@ -98,7 +99,7 @@ def test_what_has_not_ended_within_the_grace_is_cancelled_and_listed() -> None:
     async def check() -> None:
         queue, told, function = FakeQueue(now, epoch=EPOCH), Told(), Function(lambda _: FOREVER)
         sent = [queue.send() for _ in range(3)]
-        unsettled = Unsettled()
+        unsettled = Unsettled(Stop())
 
         def tell(happening: object) -> None:
             told(happening)  # type: ignore[arg-type]

@@ -7,25 +7,23 @@ from collections.abc import Sequence
 import asyncio_throttle.throttler
 import pytest
 
-from esm.model import Invocation, Returned
-from esm.targets.throttled import Throttled
+from esm.targets.rate import Rate
 from esm.testing.loop import VirtualTimeLoop
-from esm.testing.target import ScriptedTarget, Turn
 
 
-def starts(per_second: float, calls: int, monkeypatch: pytest.MonkeyPatch) -> Sequence[tuple[float, str]]:
+def starts(per_second: float, calls: int, monkeypatch: pytest.MonkeyPatch) -> Sequence[tuple[float, int]]:
     """When each of so many calls began that were all wanted at second 0."""
-    began: list[tuple[float, str]] = []
+    began: list[tuple[float, int]] = []
 
-    def note(call: Invocation) -> Turn:
-        began.append((asyncio.get_running_loop().time(), call.batch_id))
-        return Turn(Returned(b"null"), after=5.0)
+    async def call(rate: Rate, n: int) -> None:
+        await rate.turn()
+        began.append((asyncio.get_running_loop().time(), n))
 
     async def run() -> None:
-        target = Throttled(ScriptedTarget(note), per_second)
+        rate = Rate(per_second)
         async with asyncio.TaskGroup() as group:
             for n in range(calls):
-                group.create_task(target.invoke(Invocation(b"", "m", str(n), 1, "k")))
+                group.create_task(call(rate, n))
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         clock = types.SimpleNamespace(monotonic=runner.get_loop().time)
@@ -46,10 +44,10 @@ def test_never_more_than_the_rate(per_second: float, monkeypatch: pytest.MonkeyP
 
 
 def test_calls_begin_in_the_order_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [batch for _, batch in starts(3, 12, monkeypatch)] == [str(n) for n in range(12)]
+    assert [n for _, n in starts(3, 12, monkeypatch)] == list(range(12))
 
 
 @pytest.mark.parametrize("per_second", [0, -1])
 def test_a_rate_is_above_zero(per_second: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        Throttled(ScriptedTarget(lambda _: Turn(Returned(b""))), per_second)
+        Rate(per_second)
