@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from esm.core.backoff import Backoff
 from esm.core.judging import judge
-from esm.model import Invocation, Record, Refused, Reply, Verdict
+from esm.model import Invocation, Outcome, Record, Refused, Reply, Verdict
 from esm.ports import Codec
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
@@ -21,7 +21,8 @@ from esm.runtime.plan import QueueOptions
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
 
-_REFUSED = Backoff(base=1.0, cap=60.0)
+_REFUSED = Backoff(base=1.0, cap=10.0)
+_MISCONFIGURED = Backoff(base=1.0, cap=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,16 @@ class Delivery:
         return reply, verdict
 
     async def _pause(self, batch_id: str, batch: Sequence[Record], attempt: int, reply: Reply) -> bool:
-        """Waits before a refused batch is sent again; True if it must not be: stop, or held too long."""
+        """Waits before a refused batch is sent again; True if it must not be: stop, or held too long.
+
+        A target that is busy or down comes back by itself, so it is asked again soon; one that is configured
+        wrongly waits for a person.
+        """
         left = self.custody.time_left(batch)
-        retry_after = reply.retry_after if isinstance(reply, Refused) else None
-        pause = max(_REFUSED.pause(attempt, self.world.chance()), retry_after or 0.0)
+        lasting = isinstance(reply, Refused) and reply.outcome is Outcome.MISCONFIGURED
+        asked = reply.retry_after if isinstance(reply, Refused) else None
+        backoff = _MISCONFIGURED if lasting else _REFUSED
+        pause = max(backoff.pause(attempt, self.world.chance()), asked or 0.0)
         self.world.tell(Held(self.mapping, batch_id, len(batch), min(pause, left)))
         return await self.stop.within(min(pause, left)) or pause >= left
 

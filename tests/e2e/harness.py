@@ -6,7 +6,6 @@ engine counts is never believed. Everything is awaited by its signal (a log line
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,8 +205,7 @@ class Oracle:
 def _entry(id_: str, body: str, group: str | None) -> dict[str, str]:
     entry = {"Id": id_, "MessageBody": body}
     if group is not None:
-        dedup = re.sub(r"[^A-Za-z0-9_-]", "-", body)
-        entry |= {"MessageGroupId": group, "MessageDeduplicationId": f"{group}-{dedup}"}
+        entry |= {"MessageGroupId": group, "MessageDeduplicationId": sha256(body.encode()).hexdigest()}
     return entry
 
 

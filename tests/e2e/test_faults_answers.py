@@ -134,6 +134,29 @@ def test_a_failing_group_disturbs_no_other(
 
 
 @pytest.mark.timeout(60)
+def test_a_group_that_is_too_large_for_one_event_stays_in_order(
+    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions
+) -> None:
+    """What is read at once has to travel in several batches: the second waits for the first."""
+    oracle, served = new_oracle(sqs_server, fifo=True, visibility=_VISIBILITY), functions()
+
+    def behave(_: Call) -> Answer:
+        time.sleep(0.3)
+        return Answer()
+
+    journal = Journal(served, behave)
+    for group, bodies in grouped(2, 9):
+        for body in bodies:
+            oracle.send([f"{body}/{'x' * 900_000}"], group)
+    orders = mapping(oracle.queue, served.url)
+    _run(write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders}), oracle)
+    end = account(oracle, journal)
+    end.exactly_once()
+    end.in_order()
+    assert all(len(payload) <= 6 * 1024 * 1024 for payload in served.payloads)
+
+
+@pytest.mark.timeout(60)
 def test_a_group_that_fails_as_one_is_done_in_order(
     tmp_path: Path, elasticmq: Server, new_oracle: NewOracle, functions: Functions
 ) -> None:

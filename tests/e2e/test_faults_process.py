@@ -49,12 +49,13 @@ def _stop(running: Daemon) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_sigterm_under_load_leaves_nothing_half_done(
-    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions, *, fifo: bool
+    tmp_path: Path, request: pytest.FixtureRequest, new_oracle: NewOracle, functions: Functions, *, fifo: bool
 ) -> None:
-    oracle, served = new_oracle(sqs_server, fifo=fifo, visibility=60), functions()
+    server: Server = request.getfixturevalue("ministack" if fifo else "elasticmq")
+    oracle, served = new_oracle(server, fifo=fifo, visibility=60), functions()
     journal = Journal(served, _slowly(0.3, 0.3))
     orders = mapping(oracle.queue, served.url, scaling_config={"maximum_concurrency": 3})
-    config = write_config(tmp_path / "esm.yaml", sqs_server.endpoint_url, {"orders": orders})
+    config = write_config(tmp_path / "esm.yaml", server.endpoint_url, {"orders": orders})
     _send(oracle, 180, fifo=fifo)
     with daemon(config) as running:
         assert running.url
@@ -71,6 +72,33 @@ def test_sigterm_under_load_leaves_nothing_half_done(
     end.no_receive_burnt()
     assert set(journal.done.values()) == {1}
     assert not set(journal.done) & set(end.waiting), "what was done was deleted"
+
+
+@pytest.mark.timeout(60)
+def test_what_was_never_sent_is_back_before_the_function_has_ended(
+    tmp_path: Path, sqs_server: Server, new_oracle: NewOracle, functions: Functions
+) -> None:
+    """A full batch is at the function, the rest was read and waits for the window to end."""
+    oracle, served = new_oracle(sqs_server, visibility=60), functions()
+    journal = Journal(served, served.held)
+    options = {"batch_size": 20, "maximum_batching_window_in_seconds": 60}
+    config = write_config(
+        tmp_path / "esm.yaml",
+        sqs_server.endpoint_url,
+        {"orders": mapping(oracle.queue, served.url, **options)},
+    )
+    oracle.send(numbered(34))
+    with daemon(config) as running:
+        until(lambda: served.calls and oracle.depth() == (0, 34), "everything is read, a part of it sent")
+        running.signal(signal.SIGTERM)
+        until(lambda: oracle.depth() == (14, 20), "what was never sent is back")
+        assert journal.now == 1
+        served.gate.set()
+        assert running.wait() == 0, running.output
+    end = account(oracle, journal)
+    end.balances()
+    assert sum(journal.done.values()) == 20
+    assert sum(end.waiting.values()) == 14
 
 
 @pytest.mark.timeout(90)

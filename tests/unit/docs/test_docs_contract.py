@@ -1,0 +1,171 @@
+"""What the README promises authors of functions and operators, held against the code."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from docs_pages import README, blocks, code, table
+
+from esm.cli.app import app
+from esm.clients.http import Answered, Broken, Lapsed, Unreached
+from esm.core.partial import Unreadable, failed_ids
+from esm.model import Outcome, Refused, Reply, Returned
+from esm.runtime.happenings import SourceFailed, State
+from esm.runtime.status import StatusBoard
+from esm.targets.http.options import HttpOptions
+from esm.targets.http.replies import reply_to
+from esm.targets.http.target import signature
+from esm.telemetry.prometheus import PrometheusObserver
+
+REFUSED = HttpOptions(url="http://f/").refused_statuses
+
+
+def reply(exchange: Any) -> Reply:
+    return reply_to(exchange, refused=REFUSED, timeout=30, now=0)
+
+
+def outcome(answer: Reply) -> tuple[Outcome | None, bool]:
+    """The outcome, and whether the batch is held; None where the body decides."""
+    return (None, False) if isinstance(answer, Returned) else (answer.outcome, isinstance(answer, Refused))
+
+
+def promised(row: list[str]) -> tuple[Outcome | None, bool]:
+    named = code(row[1])
+    return (None, False) if "success" in named else (Outcome(named[0]), row[2].startswith("held"))
+
+
+def row_of(status: int, *, thrown: bool) -> list[str]:
+    """The first row of the README's table that fits."""
+    for row in table(README, "answer"):
+        numbers = {int(number) for number in re.findall(r"\b\d{3}\b", row[0])}
+        if status in numbers and "X-Amz" not in row[0]:
+            return row
+        if thrown and "X-Amz-Function-Error" in row[0]:
+            return row
+        if re.match(rf"{status // 100}xx", row[0]) or row[0] == "any other status":
+            return row
+    raise AssertionError(status)
+
+
+@pytest.mark.parametrize("thrown", [False, True])
+def test_every_status_means_what_the_table_says(*, thrown: bool) -> None:
+    headers = {"X-Amz-Function-Error": "Unhandled"} if thrown else {}
+    for status in range(200, 600):
+        answer = reply(Answered(status, headers, b"null"))
+        assert outcome(answer) == promised(row_of(status, thrown=thrown)), status
+
+
+@pytest.mark.parametrize(
+    ("begins", "exchange"),
+    [
+        ("no complete answer", Lapsed()),
+        ("no connection", Unreached("x")),
+        ("the connection breaks", Broken("x")),
+    ],
+)
+def test_endings_without_a_status_mean_what_the_table_says(begins: str, exchange: Any) -> None:
+    (row,) = [row for row in table(README, "answer") if row[0].startswith(begins)]
+    assert outcome(reply(exchange)) == promised(row)
+
+
+def test_outcomes_of_the_table_are_all_there_are() -> None:
+    assert {name for row in table(README, "answer") for name in code(row[1])} == {each.value for each in Outcome}
+
+
+BODIES = [
+    (body, row[1])
+    for row in table(README, "body of the answer")
+    for body in code(row[0])
+    if body not in {"a", "messageId", "batchItemFailures"}
+]
+
+
+@pytest.mark.parametrize(("body", "says"), [("", "success"), *BODIES])
+def test_a_body_means_what_the_table_says(body: str, says: str) -> None:
+    failed = failed_ids(body.encode(), {"a", "b"})
+    if says == "success":
+        assert failed == frozenset()
+    elif says.startswith("partial"):
+        assert failed == frozenset({"a"})
+    else:
+        assert says == "failure of all"
+        assert isinstance(failed, Unreadable)
+
+
+def test_there_are_bodies_of_every_kind() -> None:
+    assert len(BODIES) >= 12
+    assert "success" in dict(BODIES).values()
+
+
+def genuine() -> Callable[[bytes, str, bytes], bool]:
+    (snippet,) = blocks(README, "python")
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    return names["genuine"]  # type: ignore[no-any-return]
+
+
+def test_the_snippet_tells_a_genuine_signature() -> None:
+    check, now, body = genuine(), int(time.time()), json.dumps({"Records": []}).encode()
+    assert check(b"secret", signature(b"secret", now, body), body)
+    assert not check(b"other", signature(b"secret", now, body), body)
+    assert not check(b"secret", signature(b"secret", now, body), body + b" ")
+    assert not check(b"secret", signature(b"secret", now - 3600, body), body)
+    moved = signature(b"secret", now, body).replace(f"t={now}", f"t={now - 1}")
+    assert not check(b"secret", moved, body)
+
+
+def exposed() -> set[str]:
+    """The names of everything that `/metrics` shows of a mapping that has met everything."""
+    board = StatusBoard(time.time)
+    observer = PrometheusObserver(board, "0", lambda: 0.0)
+    for told in (State("m", "Enabled"), SourceFailed("m", "X", "y", 1.0)):
+        board.tell(told)
+        observer.tell(told)
+    suffix = {"counter": "_total", "info": "_info"}
+    return {
+        f"{family.name}{suffix.get(family.type, '')}"
+        for family in observer.registry.collect()
+        if family.name.startswith("esm_")
+    }
+
+
+def test_the_table_of_metrics_is_complete() -> None:
+    assert {
+        name for row in table(README, "metric") for name in code(row[0]) if name.startswith("esm_")
+    } == exposed()
+
+
+def test_metrics_in_the_text_exist() -> None:
+    named = set(re.findall(r"\besm_[a-z_]+\b", README.read_text()))
+    assert named <= exposed()
+
+
+def known_options() -> dict[str, set[str]]:
+    import typer.main
+
+    group: Any = typer.main.get_command(app)
+    own = {option for parameter in group.params for option in parameter.opts}
+    return {"": own} | {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in group.commands.items()
+    }
+
+
+def test_the_table_of_commands_is_the_command_line() -> None:
+    options = known_options()
+    named = set()
+    for row in table(README, "command"):
+        (called,) = code(row[0])
+        command = called.split()[1]
+        named.add(command)
+        used = set(re.findall(r"--[a-z-]+", " ".join(row)))
+        assert used <= options[command], called
+    assert named == options.keys() - {""}
+
+
+def test_options_in_the_text_exist() -> None:
+    every = set().union(*known_options().values())
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", README.read_text())) <= every
