@@ -74,13 +74,13 @@ class Api:
         document = status_document(self.version, self.uptime(), self.board.mappings())
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
-    def _render(self, accept: str, names: list[str], squeeze: Callable[[bytes], bytes]) -> tuple[bytes, str]:
+    def _render(self, accept: str, names: list[str], packed: Callable[[bytes], bytes]) -> tuple[bytes, str]:
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # asked for a version that is no version
             encode, content_type = generate_latest, _PLAIN
         shown = self.registry.restricted_registry(names) if names else self.registry
-        return squeeze(encode(shown)), content_type
+        return packed(encode(shown)), content_type
 
 
 def _unready(seen: MappingStatus) -> str:

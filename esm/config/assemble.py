@@ -11,9 +11,6 @@ from esm.ports import QueueSource, Target
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
 from esm.targets.rate import Rate
 
-_AWS_MINIMUM_POLLERS = 2
-_AWS_MAXIMUM_POLLERS = 200
-
 
 def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
     """`monotonic` is the engine's clock, in seconds."""
@@ -57,7 +54,7 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
     given = mapping.options
     concurrency = given.scaling_config.maximum_concurrency or given.concurrency
     standard = QueueOptions()
-    least, most = _pollers(mapping, standard)
+    least, most = given.provisioned_poller_config.bounds or (standard.minimum_pollers, standard.maximum_pollers)
     return QueueOptions(
         batch_size=given.batch_size,
         window=given.maximum_batching_window_in_seconds,
@@ -70,16 +67,6 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
         wait=getattr(mapping.source.options, "wait_time_seconds", standard.wait),
         max_hold=given.max_hold,
     )
-
-
-def _pollers(mapping: MappingConfig, standard: QueueOptions) -> tuple[int, int]:
-    """Where only one of the two is given, the other is AWS's default, as far as it fits."""
-    config = mapping.options.provisioned_poller_config
-    least, most = config.minimum_pollers, config.maximum_pollers
-    if least is None and most is None:
-        return standard.minimum_pollers, standard.maximum_pollers
-    least = least or _AWS_MINIMUM_POLLERS
-    return least, most or max(least, _AWS_MAXIMUM_POLLERS)
 
 
 def _target(target: TargetConfig, settings: Settings) -> TargetPlan:

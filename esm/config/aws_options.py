@@ -12,6 +12,9 @@ BATCH_WITHOUT_WINDOW = (
 )
 ON_SUCCESS = "Unsupported DestinationConfig parameter for given event source mapping type."
 NO_SOURCE = "Unrecognized event source."
+SYNCHRONOUS_ONLY = (
+    "a mapping invokes synchronously; asynchronous (Event) invocation is another feature of AWS Lambda"
+)
 
 
 def duplicate(arn: str, function: str, uuid: str) -> str:

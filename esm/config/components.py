@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from esm.config.aws_options import NO_SOURCE, SERVICES
+from esm.config.aws_options import NO_SOURCE, SERVICES, SYNCHRONOUS_ONLY
 from esm.config.catalog import Catalog, P, one_line
 from esm.config.explain import shown, validated
 from esm.config.models import SourceConfig, TargetConfig, TargetLimits
@@ -19,7 +19,6 @@ from esm.options import Options
 LONGEST_TIMEOUT = 900
 _LIMITS = tuple(TargetLimits.model_fields)
 _SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
-_EVENT = "a mapping invokes synchronously; asynchronous (Event) invocation is another feature of AWS Lambda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Components:
         limited = node.holding({key: child for key, child in node.entries.items() if key in _LIMITS})
         limits = validated(TargetLimits, limited, self.report)
         if "invocation_type" in node.entries:
-            self.report.problem(node.entries["invocation_type"], _EVENT)
+            self.report.problem(node.entries["invocation_type"], SYNCHRONOUS_ONLY)
         rest = node.without(*_LIMITS, "invocation_type") if node.entries else node
         found = self._component(rest, self.catalog.targets, "target")
         if found is None or limits is None:

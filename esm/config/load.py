@@ -1,6 +1,6 @@
 """From files to a checked configuration, or to everything that is wrong with it at once.
 
-Read, parse, merge, interpolate, then settings, targets and mappings; each step goes on past mistakes as long as
+Read, interpolate, then settings, targets and mappings; each step goes on past mistakes as long as
 what follows from them would not be mistakes of its own.
 """
 
@@ -14,15 +14,13 @@ from esm.config.assemble import target_of
 from esm.config.catalog import Catalog
 from esm.config.components import Components
 from esm.config.explain import validated
-from esm.config.files import texts
+from esm.config.files import read
 from esm.config.interpolate import interpolate
 from esm.config.mappings import Mappings, defaults, names
-from esm.config.merge import merged
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.config.nodes import Node
-from esm.config.parse import parse
 from esm.config.report import Report
-from esm.config.support import Support
+from esm.config.rules import Support
 
 _SECTIONS = ("defaults", "targets", "mappings")
 
@@ -42,29 +40,10 @@ def load(path: Path, *, catalog: Catalog | None = None, environ: Mapping[str, st
     every problem.
     """
     report = Report()
-    root = interpolate(_read(path, report), os.environ if environ is None else environ, report)
+    root = interpolate(read(path, report), os.environ if environ is None else environ, report)
     config = _config(root, catalog or Catalog.installed(), report)
     report.raise_if_any()
     return Loaded(config, report.warnings)
-
-
-def _read(path: Path, report: Report) -> Node:
-    """The files as one. A file that cannot be read at all ends the matter: what it defines would be missing."""
-    roots = []
-    lost = False
-    for name, text in texts(path, report):
-        before = report.found
-        root = parse(text, name, report)
-        lost |= root is None and report.found > before
-        roots += [] if root is None else [root]
-    if not roots and not report.found:
-        report.problem(Node(str(path), 1, "", None), "is empty: it needs at least `mappings:`")
-    if lost or not roots:
-        report.raise_if_any()
-    root = merged(roots, report)
-    if not root.entries:
-        report.raise_if_any()
-    return root
 
 
 def _config(root: Node, catalog: Catalog, report: Report) -> Config:

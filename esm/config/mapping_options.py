@@ -11,6 +11,8 @@ from esm.options import Duration, Options
 
 DEFAULT_CONCURRENCY = 100
 LONGEST_HOLD = 43_200
+_AWS_MINIMUM_POLLERS = 2
+_AWS_MAXIMUM_POLLERS = 200
 
 
 def _whole_seconds(value: float) -> float:
@@ -50,6 +52,14 @@ class ProvisionedPollerConfig(Options):
 
     maximum_pollers: Annotated[Count, Field(ge=2, le=10_000)] | None = None
     """Receive loops at most, 2 to 10000; 200 if only the minimum is given."""
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Least and most, None if neither is given; a missing one is AWS's default, as far as it fits."""
+        if self.minimum_pollers is None and self.maximum_pollers is None:
+            return None
+        least = self.minimum_pollers or _AWS_MINIMUM_POLLERS
+        return least, self.maximum_pollers or max(least, _AWS_MAXIMUM_POLLERS)
 
 
 class MappingOptions(Options):

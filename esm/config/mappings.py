@@ -10,13 +10,11 @@ from esm.config.casing import canonical, normalised
 from esm.config.components import Components
 from esm.config.explain import shown, validated
 from esm.config.mapping_options import MappingOptions
-from esm.config.models import MappingConfig, Settings, SourceConfig, TargetConfig
+from esm.config.models import NAME, MappingConfig, Settings, SourceConfig, TargetConfig
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
-from esm.config.rules import check, displaced
-from esm.config.support import HERE, Support, admits
+from esm.config.rules import HERE, Support, admits, check, displaced
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
 _ENDS = ("source", "target")
 _FUNCTION = re.compile(r"(?:arn:[a-z-]+:lambda:[a-z0-9-]*:)?\d{12}:function:(?P<name>[\w-]+)(?::[\w$.-]+)?")
@@ -32,7 +30,7 @@ def names(section: Node, report: Report) -> list[tuple[str, Node]]:
     if not section.broken and not section.entries and section.value not in (None, {}):
         report.problem(section, f"{section.kind} is not allowed: has to be a mapping of names")
     for name, node in section.entries.items():
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(NAME, name):
             report.problem(node, "is no name: letters, digits, `_`, `-` and `.`, at most 128")
     return list(section.entries.items())
 

@@ -18,6 +18,9 @@ from esm.config.memory import default_limit
 from esm.options import Duration, Options
 from esm.plugins import SourcePlugin, TargetPlugin
 
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+"""What a mapping or a target may be called, as a regular expression."""
+
 _BYTES = re.compile(r"(\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _LISTEN = re.compile(r"(?P<host>\[[^\]]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 _SMALLEST_MEMORY = 16 * 1024 * 1024

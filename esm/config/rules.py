@@ -1,22 +1,137 @@
-"""AWS's rules over several options of a mapping, with AWS's own texts where it has one.
+"""Which options a mapping may have, given its kind of source: each by itself, and several together.
 
-Each is said at the option that breaks it, which may stand in `defaults:`.
+What is refused is refused with the reason, in AWS's own words where it has any, at the option that breaks the
+rule, which may stand in `defaults:`. AWS's options without a meaning here are accepted with one warning each.
+Filters are refused as long as they are not built: a record must never be delivered as if it had been filtered.
 """
 
-from esm.config.aws_options import BATCH_WITHOUT_WINDOW, Kind
+from dataclasses import dataclass, field
+
+from esm.config.aws_options import (
+    AWS_OPTIONS,
+    BATCH_WITHOUT_WINDOW,
+    BELOW,
+    ON_SUCCESS,
+    SYNCHRONOUS_ONLY,
+    VPC_ACCESS,
+    WITHOUT_MEANING,
+    Kind,
+)
+from esm.config.explain import unknown
 from esm.config.mapping_options import MappingOptions
-from esm.config.nodes import Node
-from esm.config.report import Report
+from esm.config.nodes import Node, plain
+from esm.config.report import Report, listed
+
+HERE = tuple(MappingOptions.model_fields)
+_FILTERS = "filters are not supported by this version: remove them, or filter in the function"
+_VPC = "has no meaning here: the engine's own network is used"
 
 # A mapping has one of a pair; what stands in the mapping itself displaces a default of the other.
-EXCLUSIVE = (("scaling_config", "provisioned_poller_config"), ("scaling_config", "concurrency"))
+_EXCLUSIVE = (("scaling_config", "provisioned_poller_config"), ("scaling_config", "concurrency"))
+
+
+def admits(name: str, kind: Kind) -> bool:
+    """Whether a mapping of this kind takes an option that this version has."""
+    if name == "fifo_failure":
+        return kind is Kind.FIFO
+    return name not in AWS_OPTIONS or kind in AWS_OPTIONS[name].kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Sorts the options of bodies; remembers what was ignored, to say it once per option."""
+
+    report: Report
+    _ignored: dict[str, list[Node]] = field(default_factory=dict)
+
+    def kept(self, body: Node, kind: Kind | None) -> Node:
+        """The body less what is refused or ignored. `kind` None: any kind will do, as in `defaults:`."""
+        return body.holding(
+            {name: child for name, child in body.entries.items() if self._keeps(name, child, kind)}
+        )
+
+    def warn(self) -> None:
+        """One warning for each ignored option, however many mappings have it."""
+        for name, nodes in self._ignored.items():
+            more = f" (and in {len(nodes) - 1} more)" if len(nodes) > 1 else ""
+            self.report.warning(nodes[0], f"{WITHOUT_MEANING.get(name, _VPC)}; ignored{more}")
+
+    def _keeps(self, name: str, node: Node, kind: Kind | None) -> bool:
+        if name in HERE and (kind is None or admits(name, kind)):
+            return True
+        if node.broken or (node.value is None and name in AWS_OPTIONS):
+            return False
+        if name in WITHOUT_MEANING or _only_vpc(name, node):
+            self._ignored.setdefault(name, []).append(node)
+        else:
+            self._refuse(name, node, kind)
+        return False
+
+    def _refuse(self, name: str, node: Node, kind: Kind | None) -> None:
+        if name == "filter_criteria":
+            if _filters(node):
+                self.report.problem(node, _FILTERS)
+        elif name == "destination_config":
+            self._refuse_destinations(node, kind)
+        elif name == "fifo_failure":
+            self.report.problem(node, f"is not supported for {kind} queues: only SQS FIFO has message groups")
+        elif name in AWS_OPTIONS:
+            self.report.problem(node, _unsupported(name, kind))
+        else:
+            self._say_unknown(name, node, kind)
+
+    def _refuse_destinations(self, node: Node, kind: Kind | None) -> None:
+        if not isinstance(plain(node), dict):
+            self.report.problem(node, _unsupported("destination_config", kind))
+        for name, child in node.entries.items():
+            destination = plain(child)
+            if name == "on_success" and destination:
+                self.report.problem(child, ON_SUCCESS)
+            elif destination and destination != {"destination": ""}:
+                self.report.problem(child, _unsupported("destination_config", kind))
+
+    def _say_unknown(self, name: str, node: Node, kind: Kind | None) -> None:
+        if name == "invocation_type":
+            self.report.problem(node, SYNCHRONOUS_ONLY)
+        elif name == "properties":
+            self.report.problem(node, "put what is inside `Properties` here, without `Type` and `Properties`")
+        elif name in BELOW:
+            self.report.problem(node, f"belongs below `{BELOW[name]}`")
+        else:
+            known = (
+                list(HERE) if kind is None else ["source", "target", *(one for one in HERE if admits(one, kind))]
+            )
+            others = [one for one in AWS_OPTIONS if one not in known]
+            unknown(node, known, self.report, others)
+
+
+def _unsupported(name: str, kind: Kind | None) -> str:
+    option = AWS_OPTIONS[name]
+    where = f"for {kind} queues" if kind is not None else "by any source of this version"
+    instead = f"; use {option.instead}" if option.instead else ""
+    verb = "supports" if len(option.kinds) == 1 else "support"
+    return f"is not supported {where}: {listed(option.kinds)} {verb} it{instead}"
+
+
+def _filters(node: Node) -> bool:
+    """Anything but nothing counts: `{}`, an empty list of filters and empty text do not."""
+    bare = plain(node)
+    return bool(bare) and bare not in ({"filters": []}, {"filters": None})
+
+
+def _only_vpc(name: str, node: Node) -> bool:
+    if name != "source_access_configurations" or not node.items:
+        return False
+    return all(
+        str(item.entries["type"].value) in VPC_ACCESS if "type" in item.entries else False for item in node.items
+    )
 
 
 def check(name: str, options: MappingOptions, body: Node, kind: Kind, report: Report) -> None:
     """`body` holds the nodes that the options came from, defaults included."""
     _check_batch(name, options, body, kind, report)
     _check_pollers(options, body, report)
-    _check_ceilings(body, options, report)
+    _check_ceilings(options, body, report)
     if options.strict_aws and options.fifo_failure == "group":
         report.problem(
             body.entries["fifo_failure"], "group is not AWS's behaviour, which strict_aws asks for: aws"
@@ -26,7 +141,7 @@ def check(name: str, options: MappingOptions, body: Node, kind: Kind, report: Re
 def displaced(option: str, own: Node) -> bool:
     """Whether a default gives way to what the mapping itself says."""
     return option in own.entries or any(
-        other in own.entries for pair in EXCLUSIVE if option in pair for other in pair if other != option
+        other in own.entries for pair in _EXCLUSIVE if option in pair for other in pair if other != option
     )
 
 
@@ -49,11 +164,10 @@ def _check_pollers(options: MappingOptions, body: Node, report: Report) -> None:
         report.problem(node, f"{low} is above maximum_pollers, {high}")
 
 
-def _check_ceilings(body: Node, options: MappingOptions, report: Report) -> None:
+def _check_ceilings(options: MappingOptions, body: Node, report: Report) -> None:
     if options.scaling_config.maximum_concurrency is None:
         return
-    pollers = options.provisioned_poller_config
-    if pollers.minimum_pollers is not None or pollers.maximum_pollers is not None:
+    if options.provisioned_poller_config.bounds is not None:
         report.problem(
             body.entries["provisioned_poller_config"], "excludes scaling_config: a mapping has one of them"
         )

@@ -13,13 +13,12 @@ from esm.config.aws_options import AWS_OPTIONS, WITHOUT_MEANING
 from esm.config.casing import pascal
 from esm.config.catalog import Catalog, P
 from esm.config.mapping_options import MappingOptions
-from esm.config.models import Settings, TargetLimits
+from esm.config.models import NAME, Settings, TargetLimits
 
 Schema = dict[str, Any]
 
 _EXPRESSION: Schema = {"type": "string", "pattern": r"\$\{"}
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_NAMES = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 
 
 def json_schema(catalog: Catalog) -> Schema:
@@ -89,7 +88,7 @@ def _named(definition: str, description: str) -> Schema:
     return {
         "type": ["object", "null"],
         "description": description,
-        "propertyNames": {"pattern": _NAMES},
+        "propertyNames": {"pattern": f"^{NAME}$"},
         "additionalProperties": {"$ref": f"#/$defs/{definition}"},
     }
 

@@ -21,6 +21,7 @@ from esm.demo.sqs import Queue, Sqs
 from esm.demo.workload import Message, orders, payments, trickle
 from esm.runtime.signals import Stop
 
+_QUEUES = {"orders": "orders", "payments": "payments.fifo"}
 _VISIBILITY = 2
 _LONGEST = 45.0
 _LOOK_EVERY = 0.25
@@ -115,15 +116,12 @@ async def _begin(demo: Demo, work: Path, opened: AsyncExitStack) -> tuple[_Stage
 
 
 async def _set_up(demo: Demo, sqs: Sqs) -> _Stage:
-    queues = {name: await sqs.create(queue, _VISIBILITY) for name, queue in _NAMES.items()}
+    queues = {name: await sqs.create(queue, _VISIBILITY) for name, queue in _QUEUES.items()}
     stage = _Stage(sqs, queues, {name: list(messages) for name, messages in demo.sent.items()})
     await stage.fill()
     for name, messages in stage.sent.items():
         demo.console.print(f"Sent {len(messages)} messages to the queue {queues[name].name}, poison among them.")
     return stage
-
-
-_NAMES = {"orders": "orders", "payments": "payments.fifo"}
 
 
 async def _watch(demo: Demo, stage: _Stage, started: Engine) -> None:

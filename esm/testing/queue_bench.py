@@ -1,11 +1,10 @@
-"""What the cases of the queue suite are written with: the harness a server needs, and how to read in a test."""
+"""What the rules of the queue suite are written with: the harness a server needs, and how to read in a test."""
 
 # ruff: noqa: S101 -- assertions are what a test suite is made of
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from esm.model import Page, Record
@@ -15,7 +14,7 @@ PATIENCE = 15.0
 
 
 class Bench(Protocol):
-    """A queue of the case's own: its source, and the other end of it."""
+    """A queue of the rule's own: its source, and the other end of it."""
 
     @property
     def source(self) -> QueueSource:
@@ -35,30 +34,8 @@ class Harness(Protocol):
         """A source whose queue does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One demand on a source; `broken_by` are the faults of servers on which it cannot hold."""
-
-    run: Callable[[Harness], Awaitable[None]]
-    broken_by: frozenset[str] = frozenset()
-
-    def __str__(self) -> str:
-        return self.run.__name__
-
-
-CASES: list[Case] = []
-
-ONE_PER_GROUP = "a receive returns at most one message of a group"
-
-
-def case(
-    *broken_by: str,
-) -> Callable[[Callable[[Harness], Awaitable[None]]], Callable[[Harness], Awaitable[None]]]:
-    def register(run: Callable[[Harness], Awaitable[None]]) -> Callable[[Harness], Awaitable[None]]:
-        CASES.append(Case(run, frozenset(broken_by)))
-        return run
-
-    return register
+Rule = Callable[[Harness], Awaitable[None]]
+"""One demand on a source: fails with an assertion where it is not met."""
 
 
 @asynccontextmanager

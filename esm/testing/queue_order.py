@@ -3,11 +3,11 @@
 # ruff: noqa: S101 -- assertions are what a test suite is made of
 
 import asyncio
+from collections.abc import Sequence
 
-from esm.testing.queue_bench import ONE_PER_GROUP, PATIENCE, Harness, case, gather, ids, is_empty, opened
+from esm.testing.queue_bench import PATIENCE, Harness, Rule, gather, ids, is_empty, opened
 
 
-@case(ONE_PER_GROUP)
 async def fills_a_page_with_a_group_in_order(harness: Harness) -> None:
     """One read may bring several messages of a group, in the order they were sent."""
     bench = await harness.queue(ordered=True)
@@ -17,7 +17,6 @@ async def fills_a_page_with_a_group_in_order(harness: Harness) -> None:
     assert ids(page.records) == list(sent)
 
 
-@case()
 async def keeps_the_order_of_each_group(harness: Harness) -> None:
     """Whatever the pages are, a group's records come in the order they were sent, under its key."""
     bench = await harness.queue(ordered=True)
@@ -36,7 +35,6 @@ async def keeps_the_order_of_each_group(harness: Harness) -> None:
     assert got == sent
 
 
-@case()
 async def blocks_a_group_while_one_of_it_is_out(harness: Harness) -> None:
     """The next message of a group comes after the one before it is settled; other groups go on."""
     bench = await harness.queue(ordered=True, visibility=60)
@@ -51,7 +49,6 @@ async def blocks_a_group_while_one_of_it_is_out(harness: Harness) -> None:
         assert ids(await gather(reader, 1)) == [second]
 
 
-@case()
 async def gives_a_group_back_in_order(harness: Harness) -> None:
     """What was not tried comes again in the same order."""
     bench = await harness.queue(ordered=True, visibility=60)
@@ -66,7 +63,6 @@ async def gives_a_group_back_in_order(harness: Harness) -> None:
     assert got == list(sent)
 
 
-@case()
 async def brings_a_failed_message_before_the_rest_of_its_group(harness: Harness) -> None:
     """Order survives a failure, because the group stays blocked until the failed message is back."""
     bench = await harness.queue(ordered=True, visibility=2)
@@ -75,3 +71,12 @@ async def brings_a_failed_message_before_the_rest_of_its_group(harness: Harness)
         (first,) = (await reader.read(1, 5)).records
         await reader.settle((), (first,), ())
         assert ids((await reader.read(1, 10)).records) == [sent[0]]
+
+
+RULES: Sequence[Rule] = (
+    fills_a_page_with_a_group_in_order,
+    keeps_the_order_of_each_group,
+    blocks_a_group_while_one_of_it_is_out,
+    gives_a_group_back_in_order,
+    brings_a_failed_message_before_the_rest_of_its_group,
+)

@@ -1,41 +1,27 @@
-"""What every `QueueSource` must do, as cases that run against any server, real or fake.
+"""What every `QueueSource` must do, as rules that run against any server, real or fake.
 
-A harness makes fresh queues on the server under test; each case is an async function over it and fails with an
-assertion. Nothing waits for a fixed time: a case waits for what must arrive, or lets a read prove that nothing
-does. A server known not to behave names its faults, and the cases they break are expected to fail there.
+A harness makes fresh queues on the server under test; each rule is an async function over it and fails with an
+assertion. Nothing waits for a fixed time: a rule waits for what must arrive, or lets a read prove that nothing
+does.
 
-    @pytest.mark.parametrize("case", CASES, ids=str)
-    async def test_conformance(case, harness):
-        await case.run(harness)
+    @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+    async def test_contract(rule): await rule(MyHarness())
 """
 
 # ruff: noqa: S101 -- assertions are what a test suite is made of
 
 import asyncio
+from collections.abc import Sequence
 
 from esm.errors import Disconnected
 from esm.model import Page, Record
 from esm.ports import Measured
 from esm.testing import queue_order
-from esm.testing.queue_bench import (
-    CASES,
-    ONE_PER_GROUP,
-    PATIENCE,
-    Harness,
-    case,
-    gather,
-    ids,
-    is_empty,
-    now,
-    opened,
-)
-
-__all__ = ["CASES", "ONE_PER_GROUP", "Harness", "queue_order"]
+from esm.testing.queue_bench import PATIENCE, Harness, Rule, gather, ids, is_empty, now, opened
 
 # Reading
 
 
-@case()
 async def brings_everything_once_and_numbers_it(harness: Harness) -> None:
     """Every message once, without a key, numbered without gaps; the codec's arithmetic is exact."""
     bench = await harness.queue()
@@ -53,7 +39,6 @@ async def brings_everything_once_and_numbers_it(harness: Harness) -> None:
     assert event == codec.render(records)
 
 
-@case()
 async def returns_no_more_than_asked(harness: Harness) -> None:
     """A limit is a limit, because room was reserved for that many."""
     bench = await harness.queue()
@@ -63,7 +48,6 @@ async def returns_no_more_than_asked(harness: Harness) -> None:
     assert 1 <= len(page.records) <= 3
 
 
-@case()
 async def gives_an_empty_page_when_nothing_comes(harness: Harness) -> None:
     """After the wait, not much later."""
     bench = await harness.queue()
@@ -73,7 +57,6 @@ async def gives_an_empty_page_when_nothing_comes(harness: Harness) -> None:
         assert now() - began < 4
 
 
-@case()
 async def wakes_up_when_a_message_arrives(harness: Harness) -> None:
     """A long poll returns with the message, not at its end."""
     bench = await harness.queue()
@@ -82,13 +65,12 @@ async def wakes_up_when_a_message_arrives(harness: Harness) -> None:
         began = now()
         async with asyncio.TaskGroup() as tasks:
             poll = tasks.create_task(reader.read(10, 20))
-            await asyncio.sleep(0.2)  # lets the poll begin; if it has not, the case holds all the same
+            await asyncio.sleep(0.2)  # lets the poll begin; if it has not, the rule holds all the same
             (sent,) = await bench.send()
         assert ids(poll.result().records) == [sent]
         assert now() - began < 10
 
 
-@case()
 async def reads_in_parallel_without_overlap(harness: Harness) -> None:
     """What one read brings, no other does; numbers stay unique over all of them."""
     bench = await harness.queue()
@@ -104,7 +86,6 @@ async def reads_in_parallel_without_overlap(harness: Harness) -> None:
     assert sorted(record.seq for record in records) == list(range(first, first + 30))
 
 
-@case()
 async def tells_its_terms(harness: Harness) -> None:
     """The queue's own visibility timeout, and limits that make sense beside it."""
     bench = await harness.queue(visibility=7)
@@ -116,7 +97,6 @@ async def tells_its_terms(harness: Harness) -> None:
     assert terms.page >= 1
 
 
-@case()
 async def tells_how_much_waits(harness: Harness) -> None:
     """If it is `Measured`: what is visible and what is in flight."""
     bench = await harness.queue()
@@ -129,7 +109,6 @@ async def tells_how_much_waits(harness: Harness) -> None:
             assert backlog.in_flight in {None, 2}
 
 
-@case()
 async def reports_a_missing_queue(harness: Harness) -> None:
     """Opening says so, as something that lasts."""
     problem: Disconnected | None = None
@@ -146,7 +125,6 @@ async def reports_a_missing_queue(harness: Harness) -> None:
 # Settling
 
 
-@case()
 async def deletes_what_is_done(harness: Harness) -> None:
     """More than fits into one call; nothing of it comes back after the visibility timeout."""
     bench = await harness.queue(visibility=2)
@@ -159,7 +137,6 @@ async def deletes_what_is_done(harness: Harness) -> None:
         assert await is_empty(reader, wait=4)
 
 
-@case()
 async def leaves_what_failed_to_the_visibility_timeout(harness: Harness) -> None:
     """It comes back with the same id and a new number: not before its time."""
     bench = await harness.queue(visibility=3)
@@ -175,7 +152,6 @@ async def leaves_what_failed_to_the_visibility_timeout(harness: Harness) -> None
     assert again.seq == record.seq + 1
 
 
-@case()
 async def gives_back_what_was_not_tried(harness: Harness) -> None:
     """At once, whatever the visibility timeout; more than fits into one call."""
     bench = await harness.queue(visibility=60)
@@ -187,7 +163,6 @@ async def gives_back_what_was_not_tried(harness: Harness) -> None:
     assert sorted(ids(again)) == sorted(ids(records))
 
 
-@case()
 async def settles_three_fates_at_once(harness: Harness) -> None:
     """Each record has its own."""
     bench = await harness.queue(visibility=60)
@@ -200,7 +175,6 @@ async def settles_three_fates_at_once(harness: Harness) -> None:
         assert await is_empty(reader)
 
 
-@case()
 async def survives_deleting_what_is_gone(harness: Harness) -> None:
     """The record is accounted for, as deleted or as not; others are deleted all the same."""
     bench = await harness.queue(visibility=60)
@@ -216,7 +190,6 @@ async def survives_deleting_what_is_gone(harness: Harness) -> None:
 # Keeping
 
 
-@case()
 async def keeps_what_is_extended(harness: Harness) -> None:
     """Past the visibility timeout, more than fits into one call, and it can be deleted then."""
     bench = await harness.queue(visibility=2)
@@ -228,7 +201,6 @@ async def keeps_what_is_extended(harness: Harness) -> None:
         assert (await reader.settle(records, (), ())).deleted == 12
 
 
-@case()
 async def tells_what_is_no_longer_ours(harness: Harness) -> None:
     """A deleted message cannot be kept; the others are."""
     bench = await harness.queue(visibility=2)
@@ -241,7 +213,6 @@ async def tells_what_is_no_longer_ours(harness: Harness) -> None:
         assert await is_empty(reader, wait=4)
 
 
-@case()
 async def extends_by_the_receipt_of_the_last_read(harness: Harness) -> None:
     """A message that came back and was read again is kept by its newer receipt."""
     bench = await harness.queue(visibility=2)
@@ -251,3 +222,24 @@ async def extends_by_the_receipt_of_the_last_read(harness: Harness) -> None:
         (again,) = await gather(reader, 1)
         assert not await reader.extend((again,), 30)
         assert await is_empty(reader, wait=4)
+
+
+RULES: Sequence[Rule] = (
+    brings_everything_once_and_numbers_it,
+    returns_no_more_than_asked,
+    gives_an_empty_page_when_nothing_comes,
+    wakes_up_when_a_message_arrives,
+    reads_in_parallel_without_overlap,
+    tells_its_terms,
+    tells_how_much_waits,
+    reports_a_missing_queue,
+    deletes_what_is_done,
+    leaves_what_failed_to_the_visibility_timeout,
+    gives_back_what_was_not_tried,
+    settles_three_fates_at_once,
+    survives_deleting_what_is_gone,
+    keeps_what_is_extended,
+    tells_what_is_no_longer_ours,
+    extends_by_the_receipt_of_the_last_read,
+    *queue_order.RULES,
+)

@@ -6,6 +6,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,14 +15,12 @@ import pytest
 from esm.plugins import SourceContext
 from esm.ports import QueueSource
 from esm.sources.sqs import PLUGIN
+from esm.testing import queue_order, queue_suite, target_suite
 from esm.testing.loop import run
 from esm.testing.queue import FakeQueue, FakeSource, Faults
-from esm.testing.queue_bench import Bench, Case, Harness
-from esm.testing.queue_suite import CASES
+from esm.testing.queue_bench import Bench, Harness, Rule
+from esm.testing.queue_suite import RULES
 from servers import QueueMaker, Server
-
-# Neither has a fault that breaks a case; one that does is named here, and its case must then fail.
-FAULTS: Mapping[str, frozenset[str]] = {"elasticmq": frozenset(), "ministack": frozenset()}
 
 
 @dataclass
@@ -60,34 +60,33 @@ class ServerHarness:
         return PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context)
 
 
+def name_of(rule: Rule) -> str:
+    return rule.__name__
+
+
 @pytest.fixture(scope="session")
 def endings(sqs_server: Server, boto_sqs: Callable[[str], Any]) -> Mapping[str, Exception | None]:
-    """How each case ended on a server. They wait rather than work, so they wait together."""
+    """How each rule ended on a server. They wait rather than work, so they wait together."""
     harness = ServerHarness(sqs_server, QueueMaker(boto_sqs, "contract"), boto_sqs(sqs_server.endpoint_url))
 
-    async def ending(case: Case) -> Exception | None:
+    async def ending(rule: Rule) -> Exception | None:
         try:
-            await case.run(harness)
+            await rule(harness)
         except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
             return error
         return None
 
     async def every() -> Mapping[str, Exception | None]:
         async with asyncio.TaskGroup() as tasks:
-            running = {str(case): tasks.create_task(ending(case)) for case in CASES}
+            running = {name_of(rule): tasks.create_task(ending(rule)) for rule in RULES}
         return {name: task.result() for name, task in running.items()}
 
     return asyncio.run(every())
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_sqs_source_conforms(
-    case: Case, sqs_server: Server, endings: Mapping[str, Exception | None], request: pytest.FixtureRequest
-) -> None:
-    known = case.broken_by & FAULTS[sqs_server.name]
-    if known:
-        request.applymarker(pytest.mark.xfail(reason=", ".join(known), strict=True, raises=AssertionError))
-    if error := endings[str(case)]:
+@pytest.mark.parametrize("rule", RULES, ids=name_of)
+def test_sqs_source_conforms(rule: Rule, endings: Mapping[str, Exception | None]) -> None:
+    if error := endings[name_of(rule)]:
         raise error
 
 
@@ -115,20 +114,32 @@ class FakeHarness:
         return Faults(random.Random(1), self.rates)
 
 
-async def _on(case: Case, harness: Harness) -> None:
-    await case.run(harness)
+async def _on(rule: Rule, harness: Harness) -> None:
+    await rule(harness)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_fake_queue_conforms(case: Case) -> None:
-    run(_on(case, FakeHarness()))
+@pytest.mark.parametrize("rule", RULES, ids=name_of)
+def test_fake_queue_conforms(rule: Rule) -> None:
+    run(_on(rule, FakeHarness()))
 
 
 @pytest.mark.parametrize(
     ("fault", "caught"),
-    [("delete fails", "deletes_what_is_done"), ("give back fails", "gives_back_what_was_not_tried")],
+    [
+        ("delete fails", queue_suite.deletes_what_is_done),
+        ("give back fails", queue_suite.gives_back_what_was_not_tried),
+    ],
 )
-def test_suite_catches_a_reader_that_does_not_settle(fault: str, caught: str) -> None:
-    (case,) = [case for case in CASES if str(case) == caught]
+def test_suite_catches_a_reader_that_does_not_settle(fault: str, caught: Rule) -> None:
     with pytest.raises((AssertionError, TimeoutError)):
-        run(_on(case, FakeHarness({fault: 1.0})))
+        run(_on(caught, FakeHarness({fault: 1.0})))
+
+
+@pytest.mark.parametrize("suite", [queue_suite, queue_order, target_suite], ids=lambda suite: suite.__name__)
+def test_no_rule_is_forgotten(suite: ModuleType) -> None:
+    written = {
+        name
+        for name, member in vars(suite).items()
+        if iscoroutinefunction(member) and member.__module__ == suite.__name__
+    }
+    assert written <= {name_of(rule) for rule in suite.RULES}

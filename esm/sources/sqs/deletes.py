@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from esm.core.backoff import Backoff
 from esm.model import Record, Settlement
-from esm.sources.sqs.entries import Outcome, ask
+from esm.sources.sqs.entries import BatchAnswer, ask
 from esm.sources.sqs.queue import PAGE
 from esm.sources.sqs.world import World
 
@@ -120,8 +120,8 @@ class Deletes:
             self._waiting = deque(entry for entry in self._waiting if entry not in taken)
 
     async def _delete(self, lot: Sequence[_Entry]) -> None:
-        outcome = await ask(self._call, self._url, [entry.record for entry in lot], {})
-        again = self._ended(lot, outcome)
+        answer = await ask(self._call, self._url, [entry.record for entry in lot], {})
+        again = self._ended(lot, answer)
         self._calls -= 1
         self._busy -= _groups(lot) - _groups(again)
         self._pump()
@@ -131,10 +131,10 @@ class Deletes:
             self._waiting.extendleft(reversed(again))
             self._pump()
 
-    def _ended(self, lot: Sequence[_Entry], outcome: Outcome) -> list[_Entry]:
+    def _ended(self, lot: Sequence[_Entry], answer: BatchAnswer) -> list[_Entry]:
         """Ends what ended, and returns what is to be tried again."""
-        refused = {record.seq for record in outcome.refused}
-        unanswered = {record.seq for record in outcome.again}
+        refused = {record.seq for record in answer.refused}
+        unanswered = {record.seq for record in answer.again}
         now = self._world.monotonic()
         again = []
         for entry in lot:

@@ -18,7 +18,7 @@ from esm.model import Record
 _CALL_SECONDS = 10.0
 
 
-class Outcome(Struct, frozen=True):
+class BatchAnswer(Struct, frozen=True):
     """How the entries of one call ended; `problem` is why the call as a whole failed."""
 
     refused: tuple[Record, ...] = ()
@@ -26,7 +26,7 @@ class Outcome(Struct, frozen=True):
     problem: Disconnected | None = None
 
 
-async def ask(call: Any, url: str, records: Sequence[Record], extra: Mapping[str, Any]) -> Outcome:
+async def ask(call: Any, url: str, records: Sequence[Record], extra: Mapping[str, Any]) -> BatchAnswer:
     """One batch call for at most ten records; `extra` goes into each entry. Takes at most 10 s, never raises."""
     entries = [
         {"Id": str(number), "ReceiptHandle": record.handle, **extra} for number, record in enumerate(records)
@@ -34,19 +34,19 @@ async def ask(call: Any, url: str, records: Sequence[Record], extra: Mapping[str
     try:
         with translated("SQS"):
             async with asyncio.timeout(_CALL_SECONDS):
-                answer = await call(QueueUrl=url, Entries=entries)
-            return _sorted_out(answer, records)
+                response = await call(QueueUrl=url, Entries=entries)
+            return _sorted_out(response, records)
     except Disconnected as problem:
         if problem.lasting:
-            return Outcome(refused=tuple(records), problem=problem)
-        return Outcome(again=tuple(records), problem=problem)
+            return BatchAnswer(refused=tuple(records), problem=problem)
+        return BatchAnswer(again=tuple(records), problem=problem)
 
 
-def _sorted_out(answer: Mapping[str, Any], records: Sequence[Record]) -> Outcome:
-    succeeded = {entry["Id"] for entry in answer.get("Successful") or ()}
-    refused = {entry["Id"] for entry in answer.get("Failed") or () if not _passing(entry)}
+def _sorted_out(response: Mapping[str, Any], records: Sequence[Record]) -> BatchAnswer:
+    succeeded = {entry["Id"] for entry in response.get("Successful") or ()}
+    refused = {entry["Id"] for entry in response.get("Failed") or () if not _passing(entry)}
     by_id = [(str(number), record) for number, record in enumerate(records)]
-    return Outcome(
+    return BatchAnswer(
         refused=tuple(record for id_, record in by_id if id_ in refused),
         again=tuple(record for id_, record in by_id if id_ not in refused and id_ not in succeeded),
     )

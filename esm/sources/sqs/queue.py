@@ -36,12 +36,10 @@ class QueueFacts(Struct, frozen=True):
     """
 
     arn: str
-    fifo: bool
     visibility: float
     retention: float
     max_receives: int | None
     in_flight_limit: int
-    backlog: Backlog
 
 
 async def find(sqs: Any, options: SqsOptions) -> tuple[Queue, Mapping[str, str]]:
@@ -82,12 +80,10 @@ def facts_of(queue: Queue, attributes: Mapping[str, str]) -> QueueFacts:
     terms = terms_of(attributes)
     return QueueFacts(
         arn=queue.arn,
-        fifo=queue.fifo,
         visibility=terms.visibility,
         retention=terms.retention,
         max_receives=_max_receives(attributes.get("RedrivePolicy")),
         in_flight_limit=_IN_FLIGHT_FIFO if queue.fifo else _IN_FLIGHT_STANDARD,
-        backlog=backlog_of(attributes),
     )
 
 

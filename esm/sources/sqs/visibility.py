@@ -50,12 +50,12 @@ class Visibility:
     async def _change(self, lot: Sequence[Record], work: "_Work") -> None:
         problem: Disconnected | None = None
         for tries in range(1, _MOST_TRIES + 1):
-            outcome = await ask(self._call, self._url, lot, work.extra)
-            problem = outcome.problem
+            answer = await ask(self._call, self._url, lot, work.extra)
+            problem = answer.problem
             if problem is not None and problem.lasting:
                 break
-            work.lost.extend(outcome.refused)
-            lot = outcome.again
+            work.lost.extend(answer.refused)
+            lot = answer.again
             if not lot:
                 return
             if tries < _MOST_TRIES:

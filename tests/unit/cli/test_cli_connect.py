@@ -9,7 +9,7 @@ import pytest
 
 from esm.cli.connect import ask_all, compared
 from esm.errors import Disconnected
-from esm.model import Backlog, Finding
+from esm.model import Finding
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions
 from esm.sources.sqs import QueueFacts
 
@@ -34,7 +34,7 @@ class Source:
 
 
 def facts(visibility: float = 180, in_flight_limit: int = 120_000) -> QueueFacts:
-    return QueueFacts("arn", False, visibility, 345_600, 3, in_flight_limit, Backlog())
+    return QueueFacts("arn", visibility, 345_600, 3, in_flight_limit)
 
 
 def mapping(name: str, source: Any, **options: Any) -> MappingPlan:
