@@ -138,14 +138,14 @@ Reply = Returned | Errored | Refused
 class Verdict(Struct, frozen=True):
     """What a reply means for the records of its batch; the three lists are disjoint and cover the batch.
 
-    `done` may be deleted, `failed` is left to the queue's own redelivery, `held` was refused and is to be
-    sent again as it is. `why` is for people: the error's text, the offending identifier.
+    `done` may be deleted, `failed` is left to the queue's own redelivery, `refused` never reached the
+    function and is to be sent again as it is. `why` is for people: the error's text, the offending identifier.
     """
 
     outcome: Outcome
     done: tuple[Record, ...] = ()
     failed: tuple[Record, ...] = ()
-    held: tuple[Record, ...] = ()
+    refused: tuple[Record, ...] = ()
     why: str = ""
 
 

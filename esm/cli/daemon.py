@@ -5,7 +5,6 @@ import gc
 import random
 import signal
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -77,7 +76,7 @@ class Daemon:
             self._ready.set()
         log = LogObserver(self.log, time.monotonic)
         tell = to_all([board.tell, metrics.tell, log.tell, self._unsettled, self._notice_ready])
-        world = World(time.monotonic, time.time, random.random, lambda: str(uuid.uuid4()), tell)
+        world = World(time.monotonic, time.time, random.random, lambda: f"{random.getrandbits(128):032x}", tell)
         targets = {name: _explained(target) for name, target in self.plan.targets.items()}
         return Engine(replace(self.plan, targets=targets), board, world, self.settings.shutdown_grace, self._stop)
 

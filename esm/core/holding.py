@@ -15,6 +15,7 @@ from esm.model import Record, Terms
 
 _MOST_HEADROOM = 60.0
 _RETRY = 1.0
+_SLACK = 64
 
 
 def weight(record: Record) -> int:
@@ -125,6 +126,14 @@ class Holding:
             self._held[id_].due = due
         if ids:
             heapq.heappush(self._heap, (due, next(self._tie), tuple(ids)))
+        if len(self._heap) > 2 * len(self._held) + _SLACK:
+            self._heap = [entry for entry in self._heap if self._is_alive(entry)]
+            heapq.heapify(self._heap)
+
+    def _is_alive(self, entry: tuple[float, int, tuple[str, ...]]) -> bool:
+        """Whether the entry still plans anything; what is settled or planned anew leaves its entry behind."""
+        due, _, ids = entry
+        return any(id_ in self._held and self._held[id_].due == due for id_ in ids)
 
 
 def hold_until(records: Iterable[Record], terms: Terms, max_hold: float, now: float, wall: float) -> float:

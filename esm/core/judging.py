@@ -18,7 +18,7 @@ def judge(records: Sequence[Record], reply: Reply, *, reports_failures: bool, wh
     """
     match reply:
         case Refused(outcome=outcome, message=message):
-            return Verdict(outcome, held=tuple(records), why=message)
+            return Verdict(outcome, refused=tuple(records), why=message)
         case Errored(outcome=outcome, message=message):
             return Verdict(outcome, failed=tuple(records), why=message)
         case Returned(payload=payload) if reports_failures:

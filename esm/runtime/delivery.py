@@ -16,7 +16,7 @@ from esm.model import Invocation, Outcome, Record, Refused, Reply, Verdict
 from esm.ports import Codec
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
-from esm.runtime.happenings import Held, Invoked
+from esm.runtime.happenings import Invoked, Paused
 from esm.runtime.plan import QueueOptions
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
@@ -47,7 +47,7 @@ class Delivery:
                 if granted:
                     attempt += 1
                     reply, verdict = await self._invoke(batch_id, batch, attempt)
-            if granted and not verdict.held:
+            if granted and not verdict.refused:
                 await self.custody.settle(batch_id, batch, verdict)
                 return
             if not granted or await self._pause(batch_id, batch, attempt, reply):
@@ -103,7 +103,7 @@ class Delivery:
         asked = reply.retry_after if isinstance(reply, Refused) else None
         backoff = _MISCONFIGURED if lasting else _REFUSED
         pause = max(backoff.pause(attempt, self.world.chance()), asked or 0.0)
-        self.world.tell(Held(self.mapping, batch_id, len(batch), min(pause, left)))
+        self.world.tell(Paused(self.mapping, batch_id, len(batch), min(pause, left)))
         return await self.stop.within(min(pause, left)) or pause >= left
 
     async def _not_sent(self, batch_id: str, batch: Sequence[Record], attempt: int) -> None:

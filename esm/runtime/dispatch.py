@@ -32,6 +32,8 @@ class SharedTarget:
 
     async def acquire(self, mapping: str, stop: Stop, within: float) -> bool:
         """Waits for a slot and the pace; False if the stop or the time limit (seconds) came first."""
+        if self._free is None and self._pace is None:
+            return not stop.is_set()
         try:
             async with stop.limit(within):
                 await self._slot(mapping)

@@ -52,7 +52,7 @@ class Invoked(Happening, frozen=True):
     why: str
 
 
-class Held(Happening, frozen=True):
+class Paused(Happening, frozen=True):
     """A refused batch waits `pause` seconds before it is sent again; no receive count is burnt."""
 
     batch_id: str
@@ -103,6 +103,12 @@ class SourceFailed(Happening, frozen=True):
     code: str
     reason: str
     pause: float
+
+
+class BackPressure(Happening, frozen=True):
+    """The queue hands out no more until some messages are settled: no fault, but worth knowing."""
+
+    reason: str
 
 
 class SourceRecovered(Happening, frozen=True):

@@ -70,8 +70,11 @@ class Bell:
     async def heard(self, within: float | None = None) -> None:
         """Returns at the next ring, at once if it has rung, or after `within` seconds."""
         try:
-            async with asyncio.timeout(within):
+            if within is None:
                 await self._event.wait()
+            else:
+                async with asyncio.timeout(within):
+                    await self._event.wait()
         except TimeoutError:
             return
         finally:

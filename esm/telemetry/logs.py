@@ -12,13 +12,14 @@ from structlog.types import FilteringBoundLogger
 from esm.model import Outcome
 from esm.runtime.happenings import (
     Abandoned,
+    BackPressure,
     Crashed,
     Deleted,
     Extended,
     Happening,
-    Held,
     Invoked,
     LetGo,
+    Paused,
     Polled,
     QueueDepth,
     Rejection,
@@ -35,7 +36,7 @@ _NAMED = 10
 _ROUTINE: dict[type[Happening], str] = {
     Deleted: "records deleted",
     Extended: "visibility extended",
-    Held: "batch held",
+    Paused: "batch held",
     Polled: "source read",
     QueueDepth: "queue measured",
     Renewed: "held records received again",
@@ -60,6 +61,7 @@ class LogObserver:
         self._verbose = log.is_enabled_for(10)
         self._says: dict[type[Happening], Callable[[Any], None]] = {
             Abandoned: self._abandoned,
+            BackPressure: self._over_limit,
             Crashed: self._crashed,
             Deleted: self._deleted,
             Extended: self._extended,
@@ -137,6 +139,9 @@ class LogObserver:
 
     def _source_failed(self, told: SourceFailed) -> None:
         self._write("error", "source cannot be used", told, told.reason, error=told.code, retry_in=told.pause)
+
+    def _over_limit(self, told: BackPressure) -> None:
+        self._write("warning", "queue hands out no more until some messages are settled", told, told.reason)
 
     def _source_recovered(self, told: SourceRecovered) -> None:
         self._write("info", "source can be used again", told)

@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry, Gauge, Info, PlatformCollector,
 
 from esm.runtime.happenings import (
     Abandoned,
+    BackPressure,
     Crashed,
     Deleted,
     Extended,
     Happening,
-    Held,
     Invoked,
     LetGo,
+    Paused,
     Polled,
     Rejection,
     Released,
@@ -92,10 +93,11 @@ def _extended(series: Series, told: Extended) -> None:
 
 _COUNTS: dict[type[Happening], Callable[[Series, Any], None]] = {
     Abandoned: lambda series, told: series.abandoned.inc(len(told.record_ids)),
+    BackPressure: lambda series, _: series.source_error("OverLimit").inc(),
     Crashed: lambda series, _: series.crashes.inc(),
     Deleted: _deleted,
     Extended: _extended,
-    Held: lambda series, _: series.held.inc(),
+    Paused: lambda series, _: series.held.inc(),
     Invoked: _invoked,
     LetGo: lambda series, told: series.let_go.inc(told.records),
     Polled: lambda series, told: series.polled.inc(told.records),

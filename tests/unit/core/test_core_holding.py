@@ -315,3 +315,13 @@ def test_d1_no_record_of_a_batch_is_held_past_any_of_its_limits(
         for each in batch
     ]
     assert until == pytest.approx(min(limits))
+
+
+def test_what_is_settled_leaves_nothing_behind() -> None:
+    """Long before its heartbeat would have been due."""
+    holding, terms = Holding(), Terms(43_200.0, 43_200.0, 345_600.0)
+    for n in range(1_000):
+        page = [record(n)]
+        holding.admit(page, terms, float(n), 0.5)
+        holding.forget(page)
+    assert len(holding._heap) <= 100

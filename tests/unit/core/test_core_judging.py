@@ -84,7 +84,7 @@ def test_without_reported_failures_the_answer_is_ignored(payload: bytes) -> None
 @pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE])
 def test_a_refusal_holds_the_batch_as_it_is(outcome: Outcome, *, reports_failures: bool) -> None:
     verdict = judge(BATCH, Refused(outcome, "busy", 3.0), reports_failures=reports_failures, whole_groups=True)
-    assert verdict == Verdict(outcome, held=tuple(BATCH), why="busy")
+    assert verdict == Verdict(outcome, refused=tuple(BATCH), why="busy")
 
 
 def test_fifo_as_on_aws_later_successes_of_a_failed_group_are_done() -> None:
@@ -136,10 +136,10 @@ def test_done_failed_and_held_are_the_batch_in_order(
     records: list[Record], reply: Reply, *, reports_failures: bool, whole_groups: bool
 ) -> None:
     verdict = judge(records, reply, reports_failures=reports_failures, whole_groups=whole_groups)
-    parts = (verdict.done, verdict.failed, verdict.held)
+    parts = (verdict.done, verdict.failed, verdict.refused)
     assert sorted(each.seq for part in parts for each in part) == [each.seq for each in records]
     assert all(list(part) == sorted(part, key=lambda each: each.seq) for part in parts)
-    assert bool(verdict.held) == (isinstance(reply, Refused) and bool(records))
+    assert bool(verdict.refused) == (isinstance(reply, Refused) and bool(records))
 
 
 @PATIENT

@@ -9,7 +9,7 @@ import pytest
 from runtime_world import EPOCH, Function, NotedSource, Rig, Steady, Told, Wire, engine, now
 
 from esm.model import Errored, Outcome, Refused, Returned
-from esm.runtime.happenings import Abandoned, Held, LetGo, Released, Renewed, SourceFailed, SourceRecovered
+from esm.runtime.happenings import Abandoned, LetGo, Paused, Released, Renewed, SourceFailed, SourceRecovered
 from esm.runtime.plan import MappingPlan, QueueOptions
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
@@ -148,7 +148,7 @@ async def test_d1_a_refused_batch_is_held_and_no_receive_count_is_burnt() -> Non
         await asyncio.sleep(1_000.0)
     assert sorted(rig.queue.deleted) == sorted(sent)
     assert sorted(record.partition("#")[2] for record in rig.wire.done) == ["1"] * 300
-    assert rig.told.of(Held)
+    assert rig.told.of(Paused)
     assert not rig.told.of(LetGo)
 
 

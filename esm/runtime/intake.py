@@ -1,0 +1,166 @@
+"""The reading half of a queue lane: opens reads while credit allows, and takes in what they bring.
+
+Nothing is read that could not be sent soon. Credit is what free slots can take, less what is gathered and what
+open reads may still bring, within the process's memory; after a refusal it is one batch for a probe. How many
+reads are open at once follows the backlog. A read is never cancelled by a stop: its messages would be hidden
+for a whole visibility timeout.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from esm.core import reading
+from esm.core.backoff import Backoff
+from esm.errors import Disconnected, OverLimit
+from esm.model import Page
+from esm.ports import QueueReader
+from esm.runtime.custody import Custody
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.happenings import BackPressure, Polled, SourceFailed, SourceRecovered
+from esm.runtime.memory import Memory
+from esm.runtime.plan import QueueOptions
+from esm.runtime.signals import Bell, Stop
+from esm.runtime.world import World
+
+_UNREADABLE = Backoff(base=1.0, cap=60.0)
+_LASTING = Backoff(base=5.0, cap=300.0)
+_BUSY_WAIT = 1.0
+_EMPTY_PAUSE = 1.0
+_OVER_LIMIT_PAUSE = 1.0
+
+
+@dataclass(slots=True)
+class Intake:
+    """How one lane reads. `room` is the bytes of a batch; `admitted` is called after each read."""
+
+    mapping: str
+    reader: QueueReader
+    custody: Custody
+    dispatcher: Dispatcher
+    memory: Memory
+    options: QueueOptions
+    room: int
+    world: World
+    stop: Stop
+    admitted: Callable[[], None]
+    over: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set when the last read has ended after a stop."""
+    open_reads: int = field(default=0, init=False)
+    _reserved: int = field(default=0, init=False)
+    _failures: int = field(default=0, init=False)
+    _not_before: float = field(default=float("-inf"), init=False)
+    _small_since: float = field(default=float("-inf"), init=False)
+    _pollers: reading.Pollers = field(init=False)
+    _bell: Bell = field(default_factory=Bell, init=False)
+
+    def __post_init__(self) -> None:
+        least, most = self.options.minimum_pollers, self.options.maximum_pollers
+        self._pollers = reading.Pollers(least, most, least)
+
+    def look_again(self) -> None:
+        """Something changed that may give credit: a slot, room, an answer."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Reads until the stop, then waits for the reads that are open."""
+        async with asyncio.TaskGroup() as reads:
+            while not self.stop.is_set():
+                limit, look_again = self._next_read()
+                if limit:
+                    self.open_reads += 1
+                    self._reserved += limit
+                    self.memory.expect(limit)
+                    reads.create_task(self._receive(limit))
+                else:
+                    await self._bell.heard(look_again)
+        self.over.set()
+
+    def _next_read(self) -> tuple[int, float | None]:
+        """How much to read now; if nothing, seconds after which it is worth looking again without a ring."""
+        now = self.world.monotonic()
+        if now < self._not_before:
+            return 0, self._not_before - now
+        if self.open_reads >= self._pollers.wanted:
+            return 0, None
+        page = self.reader.terms.page
+        credit = self._credit()
+        limit = reading.ask(
+            credit,
+            batch_size=self.options.batch_size,
+            page=page,
+            capacity=self.dispatcher.limit * self.options.batch_size,
+            small_for=now - self._small_since,
+        )
+        if limit or credit <= 0:
+            self._small_since = now
+        return limit, reading.PATIENCE if credit > 0 else None
+
+    def _credit(self) -> int:
+        """Records that could be sent soon if we had them."""
+        gathered = len(self.custody.waiting) + self._reserved
+        if self.custody.waiting.ready_bytes >= self.room * max(1, self.dispatcher.free):
+            return 0
+        if self.dispatcher.refused:
+            credit = 0 if self.dispatcher.in_flight else self.options.batch_size - gathered
+        else:
+            credit = self.dispatcher.free * self.options.batch_size - gathered
+        return min(credit, self._room())
+
+    def _room(self) -> int:
+        """Records the process has memory for; one page always, while this lane holds nothing."""
+        room = self.memory.room
+        page = self.reader.terms.page
+        if room < page:
+            self.memory.when_room(self._bell.ring)
+        return max(room, 0 if len(self.custody) or self._reserved else page)
+
+    async def _receive(self, limit: int) -> None:
+        idle = not len(self.custody) and self.open_reads <= self.options.minimum_pollers
+        started = self.world.monotonic()
+        try:
+            page = await self.reader.read(limit, self.options.wait if idle else _BUSY_WAIT)
+        except Disconnected as problem:
+            self._unreadable(problem)
+        else:
+            self._readable_again()
+            self._learn(page, limit, started)
+            await self.custody.admit(page)
+        finally:
+            self.open_reads -= 1
+            self._reserved -= limit
+            self.memory.arrived(limit)
+            self._bell.ring()
+            self.admitted()
+
+    def _learn(self, page: Page, limit: int, started: float) -> None:
+        """What an answer says: is there more, and how soon to ask again."""
+        now = self.world.monotonic()
+        count = len(page.records)
+        oldest = self.world.wall() - min((record.arrived for record in page.records), default=self.world.wall())
+        self.world.tell(Polled(self.mapping, count + len(page.rejected), max(0.0, oldest)))
+        full = count >= limit
+        self._pollers = self._pollers.full() if full else self._pollers.short()
+        spoken_for = self._credit() <= self.options.batch_size
+        self.dispatcher.backlog(now, full=full, all_taken=spoken_for)
+        if not count and now - started < _EMPTY_PAUSE:
+            self._not_before = started + _EMPTY_PAUSE
+
+    def _unreadable(self, problem: Disconnected) -> None:
+        now = self.world.monotonic()
+        if now < self._not_before:
+            return
+        if isinstance(problem, OverLimit):
+            self._not_before = now + _OVER_LIMIT_PAUSE
+            self.world.tell(BackPressure(self.mapping, problem.reason))
+            return
+        self._failures += 1
+        backoff = _LASTING if problem.lasting else _UNREADABLE
+        pause = backoff.pause(self._failures, self.world.chance())
+        self._not_before = now + pause
+        self.world.tell(SourceFailed(self.mapping, problem.code, problem.reason, pause))
+
+    def _readable_again(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self.world.tell(SourceRecovered(self.mapping))
