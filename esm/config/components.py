@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from esm.config.assemble import target_of
 from esm.config.aws_options import NO_SOURCE, SERVICES, SYNCHRONOUS_ONLY
 from esm.config.catalog import Catalog, P, one_line
 from esm.config.explain import shown, validated
-from esm.config.models import SourceConfig, TargetConfig, TargetLimits
+from esm.config.models import Settings, SourceConfig, TargetConfig, TargetLimits
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
 from esm.options import Options
@@ -26,6 +27,7 @@ class Components:
     """Resolves nodes against a catalog."""
 
     catalog: Catalog
+    settings: Settings
     report: Report
 
     def source(self, body: Node) -> SourceConfig | None:
@@ -54,7 +56,16 @@ class Components:
             return None
         plugin, options = found
         self._check_timeout(node, options)
-        return TargetConfig(name, plugin, options, limits)
+        return self._tried(TargetConfig(name, plugin, options, limits), node)
+
+    def _tried(self, target: TargetConfig, node: Node) -> TargetConfig | None:
+        """Lets the plugin say what makes no sense together, before anything starts."""
+        try:
+            target_of(target, self.settings)
+        except ValueError as error:
+            self.report.problem(node, str(error))
+            return None
+        return target
 
     def _component(self, node: Node, plugins: Mapping[str, P], role: str) -> tuple[P, Options] | None:
         if node.broken:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from esm.config.assemble import target_of
 from esm.config.catalog import Catalog
 from esm.config.components import Components
 from esm.config.explain import validated
@@ -50,19 +49,15 @@ def _config(root: Node, catalog: Catalog, report: Report) -> Config:
     for name, fault in catalog.faults.items():
         report.notice(f"plugin {name}: {fault}")
     settings = validated(Settings, root.without(*_SECTIONS), report, also=_SECTIONS) or Settings()
-    components = Components(catalog, report)
-    targets = _targets(_section(root, "targets"), components, settings)
+    components = Components(catalog, settings, report)
+    targets = _targets(_section(root, "targets"), components)
     mappings = _mappings(root, components, settings, targets)
     made = {name: target for name, target in targets.items() if target is not None}
     return Config(settings, MappingProxyType(made), MappingProxyType(mappings))
 
 
-def _targets(section: Node, components: Components, settings: Settings) -> dict[str, TargetConfig | None]:
-    made = {name: components.target(node, name) for name, node in names(section, components.report)}
-    for name, target in made.items():
-        if target is not None:
-            _try(target, settings, section.entries[name], components.report)
-    return made
+def _targets(section: Node, components: Components) -> dict[str, TargetConfig | None]:
+    return {name: components.target(node, name) for name, node in names(section, components.report)}
 
 
 def _mappings(
@@ -91,11 +86,3 @@ def _with_strict(common: Node, root: Node) -> Node:
 
 def _section(root: Node, name: str) -> Node:
     return root.entries.get(name, root.holding({}))
-
-
-def _try(target: TargetConfig, settings: Settings, node: Node, report: Report) -> None:
-    """Let the plugin say what makes no sense together, before anything starts."""
-    try:
-        target_of(target, settings)
-    except ValueError as error:
-        report.problem(node, str(error))

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from esm.clients.aws import AwsOptions
-from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
+from esm.model import Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Target
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
@@ -346,6 +346,7 @@ async def test_one_entry_that_is_never_answered_does_not_cost_the_others_their_v
         }
 
     sqs.before["change"] = note
+
     async def busy_then_well(_: list[str]) -> Reply:
         return Refused(Outcome.THROTTLED, "busy") if now() < 120.0 else Returned(b"null")
 
