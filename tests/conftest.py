@@ -25,6 +25,8 @@ from servers import (
     sqs_client,
 )
 
+pytest.register_assert_rewrite("esm.testing")  # the suites it ships say what they saw, as tests do
+
 _ROOM = pytest.StashKey[Room]()
 
 _AWS = {
