@@ -16,6 +16,7 @@ from esm.model import Record, Terms
 _MOST_HEADROOM = 60.0
 _RETRY = 1.0
 _SLACK = 64
+_UNPLANNED = float("inf")
 
 
 def weight(record: Record) -> int:
@@ -66,6 +67,10 @@ class Holding:
         self._plan([record.id for record in records], now, terms, chance)
         return fresh
 
+    def new(self, records: Iterable[Record]) -> int:
+        """How many of these are not held already."""
+        return sum(record.id not in self._held for record in records)
+
     def latest(self, record: Record) -> Record:
         """The record with its newest receipt."""
         held = self._held.get(record.id)
@@ -84,8 +89,10 @@ class Holding:
         records: list[Record] = []
         while self._heap and self._heap[0][0] <= now:
             due, _, ids = heapq.heappop(self._heap)
-            planned = (self._held[id_] for id_ in ids if id_ in self._held)
-            records += [held.record for held in planned if held.due == due]
+            for held in (self._held[id_] for id_ in ids if id_ in self._held):
+                if held.due == due:
+                    held.due = _UNPLANNED
+                    records.append(held.record)
         return [record for record in records if now + terms.visibility <= record.read + terms.longest]
 
     def next_due(self) -> float | None:
@@ -103,11 +110,24 @@ class Holding:
         """Nobody answered the request to extend these: ask again soon."""
         self._push([record.id for record in records if record.id in self._held], now + _RETRY)
 
-    def lost(self, records: Iterable[Record]) -> None:
-        """The queue says these are not ours any more; their receipts may still serve to delete them."""
+    def lost(self, records: Iterable[Record]) -> list[Record]:
+        """The queue says these are not ours any more; their receipts may still serve to delete them.
+
+        Returns those that this is true of: what was received again meanwhile is ours by its newer receipt.
+        """
+        lost = []
+        for record in records:
+            held = self._held.get(record.id)
+            if held is not None and held.record.handle == record.handle:
+                held.until = float("-inf")
+                lost.append(record)
+        return lost
+
+    def leave_alone(self, records: Iterable[Record]) -> None:
+        """No further heartbeat for these: they have failed, and their timeout runs."""
         for record in records:
             if held := self._held.get(record.id):
-                held.until = float("-inf")
+                held.due = _UNPLANNED
 
     def forget(self, records: Iterable[Record]) -> int:
         """These are settled, given back or lost; returns the bytes that are held no more."""

@@ -35,9 +35,18 @@ class Custody:
     def __len__(self) -> int:
         return len(self._holding)
 
+    def new(self, records: Iterable[Record]) -> int:
+        """How many of these are not in our hands already."""
+        return self._holding.new(records)
+
     def ids(self) -> list[str]:
         """The ids of everything held."""
         return self._holding.ids()
+
+    def abandon(self) -> None:
+        """The lane is over, however it ended: what it held takes no room any more."""
+        self._memory.free(self.held_bytes)
+        self.held_bytes = 0
 
     async def admit(self, page: Page) -> None:
         """Takes in a page."""
@@ -76,6 +85,7 @@ class Custody:
         """Deletes what is done and leaves what failed; then neither is held any more."""
         done = [self._holding.latest(record) for record in verdict.done]
         failed = [self._holding.latest(record) for record in verdict.failed]
+        self._holding.leave_alone(failed)
         settlement = await self._reader.settle(done, failed, ())
         self._forget(batch)
         undeleted = settlement.undeleted
@@ -102,6 +112,13 @@ class Custody:
         now = self._now()
         return max(0.0, hold_until(batch, self._reader.terms, self._max_hold, now, self._world.wall()) - now)
 
+    def patience(self, batch: Iterable[Record]) -> float:
+        """Seconds for which a batch that was never refused waits for a slot: a visibility timeout at least.
+
+        Given back any earlier it would be read again at once, and its receive count burnt in no time.
+        """
+        return max(self.time_left(batch), self._reader.terms.visibility)
+
     def next_extension(self) -> float | None:
         """Seconds until a heartbeat is due."""
         due = self._holding.next_due()
@@ -123,9 +140,9 @@ class Custody:
         gone = {record.id for record in lost}
         kept = [record for record in due if record.id not in gone]
         self._holding.extended(kept, terms, asked, self._world.chance())
-        self._holding.lost(lost)
-        self._world.tell(Extended(self._mapping, len(kept), len(gone), 0))
-        await self._drop_lost(list(lost))
+        lost = self._holding.lost(lost)
+        self._world.tell(Extended(self._mapping, len(kept), len(lost), 0))
+        await self._drop_lost(lost)
 
     async def _drop_lost(self, lost: Sequence[Record]) -> None:
         leaving = self.waiting.remove(lost)

@@ -23,6 +23,7 @@ from esm.runtime.world import World
 
 _REFUSED = Backoff(base=1.0, cap=10.0)
 _MISCONFIGURED = Backoff(base=1.0, cap=60.0)
+_LONGEST_PAUSE = 300.0  # whatever the target asks for: somebody has to find out when it is back
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class Delivery:
         while batch := await self.custody.still_ours(batch):
             async with self.dispatcher.slot(self.stop, self._patience(batch)) as granted:
                 if granted:
+                    batch = await self.custody.still_ours(batch)
+                    if not batch:
+                        return
                     attempt += 1
                     reply, verdict = await self._invoke(batch_id, batch, attempt)
             if granted and not verdict.refused:
@@ -56,7 +60,7 @@ class Delivery:
 
     def _patience(self, batch: Sequence[Record]) -> float:
         """Seconds to wait for a slot; none once the engine stops."""
-        return 0.0 if self.stop.is_set() else self.custody.time_left(batch)
+        return 0.0 if self.stop.is_set() else self.custody.patience(batch)
 
     async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Reply, Verdict]:
         started = self.world.monotonic()
@@ -102,7 +106,7 @@ class Delivery:
         lasting = isinstance(reply, Refused) and reply.outcome is Outcome.MISCONFIGURED
         asked = reply.retry_after if isinstance(reply, Refused) else None
         backoff = _MISCONFIGURED if lasting else _REFUSED
-        pause = max(backoff.pause(attempt, self.world.chance()), asked or 0.0)
+        pause = max(backoff.pause(attempt, self.world.chance()), min(asked or 0.0, _LONGEST_PAUSE))
         self.world.tell(Paused(self.mapping, batch_id, len(batch), min(pause, left)))
         return await self.stop.within(min(pause, left)) or pause >= left
 

@@ -143,7 +143,7 @@ class Intake:
         self._pollers = self._pollers.full() if full else self._pollers.short()
         spoken_for = self._credit() <= self.options.batch_size
         self.dispatcher.backlog(now, full=full, all_taken=spoken_for)
-        if not count and now - started < _EMPTY_PAUSE:
+        if not self.custody.new(page.records) and now - started < _EMPTY_PAUSE:
             self._not_before = started + _EMPTY_PAUSE
 
     def _unreadable(self, problem: Disconnected) -> None:

@@ -96,6 +96,7 @@ class QueueLane:
                     keeper.cancel()
         finally:
             withdraw()
+            self._custody.abandon()
             if left := self._custody.ids():
                 self._world.tell(Abandoned(self._mapping, left))
 
@@ -132,7 +133,8 @@ class QueueLane:
 
     def _overstayed(self) -> float:
         """Seconds until what waits has been held too long without a chance to be sent."""
-        return self._custody.waiting.oldest_read + self._max_hold - self._world.monotonic()
+        longest = max(self._max_hold, self._reader.terms.visibility)
+        return self._custody.waiting.oldest_read + longest - self._world.monotonic()
 
     async def _give_back_oldest(self) -> None:
         batch = self._custody.take(self._rule)
@@ -140,9 +142,15 @@ class QueueLane:
         self._custody.unlock(batch)
 
     async def _keep(self) -> None:
-        while True:
-            await self._extendable.heard(self._custody.next_extension())
-            await self._custody.extend()
+        async with asyncio.TaskGroup() as heartbeats:  # side by side: one that hangs must not hold up the next
+            while True:
+                await self._extendable.heard(self._custody.next_extension())
+                if self._custody.next_extension() == 0:
+                    heartbeats.create_task(self._extend())
+
+    async def _extend(self) -> None:
+        await self._custody.extend()
+        self._extendable.ring()
 
     async def _measure(self) -> None:
         while isinstance(self._reader, Measured):

@@ -87,7 +87,8 @@ def complaint(told: Happening) -> str:
 
 
 def shown(text: str) -> str:
-    """At most 500 characters of a text: a function may answer with pages of it."""
+    """At most 500 characters of a text: a function may answer with pages of it, or with half a surrogate pair."""
+    text = text[: _LONGEST_TEXT + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 

@@ -13,11 +13,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
+from esm.api.view import status_document
 from esm.clients.aws import AwsOptions
-from esm.model import Invocation, Outcome, Refused, Reply, Returned
+from esm.clients.http import Answered
+from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Target
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
@@ -26,6 +29,7 @@ from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.sqs.world import World as SqsWorld
+from esm.targets.http.replies import reply_to
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Message
 
@@ -61,7 +65,7 @@ def failing(code: str, status: int = 400) -> ClientError:
 
 
 class Sqs:
-    """An SQS client over a fake queue. `before[operation]` may wait or raise, `bend[operation]` changes answers."""
+    """An SQS client over a fake queue: `before[operation]` may wait or raise, `bend[operation]` bends answers."""
 
     meta = SimpleNamespace(region_name="us-east-2")
 
@@ -294,7 +298,7 @@ async def test_d24_what_is_lost_while_its_batch_waits_for_a_slot_is_not_sent() -
 
 @virtual
 async def test_a_visibility_timeout_of_zero_still_delivers() -> None:
-    """Issue 4: messages are delivered; a queue with VisibilityTimeout 0 is legal, if unwise (the check says so)."""
+    """Issue 4: messages are delivered; a VisibilityTimeout of 0 is legal, if unwise (the check says so)."""
     rig = Rig()
     sqs = Sqs(a_queue(3, visibility=0.0))
     function = Function(lasting(0.001))
@@ -322,7 +326,7 @@ async def test_a_server_that_returns_what_is_held_again_and_again_is_not_asked_w
     async def no_wait(arguments: Mapping[str, Any]) -> None:
         arguments["WaitTimeSeconds"] = 0  # type: ignore[index]
 
-    sqs._poll = lambda limit, wait: asyncio.sleep(0, sqs.queue.receive(limit))  # type: ignore[method-assign,assignment]
+    sqs._poll = lambda limit, wait: asyncio.sleep(0, sqs.queue.receive(limit))  # type: ignore[method-assign]
     function = Function(lasting(20.0))
     rig.mapping("orders", sqs, function)
     async with rig.running(20.0):
@@ -739,7 +743,45 @@ async def test_fifo_order_and_groups_survive_odd_names() -> None:
         assert [id_ for id_ in order if id_ in sent[group]] == sent[group]
 
 
+@virtual
+async def test_d24_a_message_twice_in_a_page_is_extended_once() -> None:
+    """D24: not a second message, so a heartbeat names it once; AWS refuses a batch with an entry twice."""
+    rig = Rig()
+    sqs = Sqs(a_queue(2))
+
+    def twice(answer: Answer) -> Answer:
+        return {"Messages": [*answer["Messages"], *answer["Messages"]]}
+
+    lots: list[list[str]] = []
+
+    async def note(arguments: Mapping[str, Any]) -> None:
+        lots.append([entry["ReceiptHandle"] for entry in arguments["Entries"]])
+
+    sqs.bend["receive"], sqs.before["change"] = twice, note
+    function = Function(lasting(50.0))
+    rig.mapping("orders", sqs, function)
+    async with rig.running(60.0):
+        pass
+    assert lots
+    assert all(len(set(lot)) == len(lot) for lot in lots), lots
+
+
 # Answers of functions
+
+
+@virtual
+async def test_no_error_text_of_a_function_breaks_the_status_of_everybody() -> None:
+    """Issue 6: /status is JSON; a function may put anything into its error, half a surrogate pair too."""
+    body = b'{"errorType": "E", "errorMessage": "\\ud800 is no letter"}'
+    reply = reply_to(Answered(500, {}, body), refused=(), timeout=1.0, now=0.0)
+    assert isinstance(reply, Errored)
+    for refusal in (reply, Refused(Outcome.UNREACHABLE, "\udfff")):
+        rig = Rig()
+        sqs = Sqs(a_queue(1))
+        rig.mapping("orders", sqs, Function(lasting(0.1, refusal)))
+        async with rig.running(now() + 5.0):
+            await asyncio.sleep(4.0)
+            msgspec.json.encode(status_document("1", 1.0, rig.board.mappings()))
 
 
 ANSWERS = [
@@ -778,7 +820,7 @@ async def test_no_answer_of_a_function_crashes_a_lane_or_deletes_by_mistake(answ
 @virtual
 async def test_a_listed_identifier_in_any_case_or_with_blanks_is_another() -> None:
     """Spec 3.5: identifiers are compared exactly; one unknown among known ones fails all (D4)."""
-    for stranger in ("M00001", " m00001", "m00001\n", "m0000１"):
+    for stranger in ("M00001", " m00001", "m00001\n", "m0000\uff11"):
         rig = Rig()
         sqs = Sqs(a_queue(2))
         failures = [{"itemIdentifier": "m00002"}, {"itemIdentifier": stranger}]

@@ -37,7 +37,7 @@ async def ask(call: Any, url: str, records: Sequence[Record], extra: Mapping[str
                 response = await call(QueueUrl=url, Entries=entries)
             return _sorted_out(response, records)
     except Disconnected as problem:
-        if problem.lasting:
+        if problem.lasting and problem.code != "ExpiredToken":  # a token is renewed within the next tries
             return BatchAnswer(refused=tuple(records), problem=problem)
         return BatchAnswer(again=tuple(records), problem=problem)
 

@@ -16,6 +16,8 @@ PAGE = 10
 _LONGEST_VISIBILITY = 43_200.0
 _DEFAULT_VISIBILITY = 30.0
 _DEFAULT_RETENTION = 345_600.0
+SHORTEST_VISIBILITY = 1.0
+"""Seconds for which a message is asked for where the queue's own timeout is 0: nothing can be held for 0."""
 _IN_FLIGHT_STANDARD = 120_000
 _IN_FLIGHT_FIFO = 20_000
 
@@ -60,9 +62,9 @@ async def attributes_of(sqs: Any, url: str) -> Mapping[str, str]:
 def terms_of(attributes: Mapping[str, str]) -> Terms:
     """The terms, with SQS's defaults for what a server does not tell."""
     return Terms(
-        visibility=float(attributes.get("VisibilityTimeout", _DEFAULT_VISIBILITY)),
+        visibility=max(SHORTEST_VISIBILITY, _visibility(attributes)),
         longest=_LONGEST_VISIBILITY,
-        retention=float(attributes.get("MessageRetentionPeriod", _DEFAULT_RETENTION)),
+        retention=float(int(attributes.get("MessageRetentionPeriod", _DEFAULT_RETENTION))),
         page=PAGE,
     )
 
@@ -80,7 +82,7 @@ def facts_of(queue: Queue, attributes: Mapping[str, str]) -> QueueFacts:
     terms = terms_of(attributes)
     return QueueFacts(
         arn=queue.arn,
-        visibility=terms.visibility,
+        visibility=_visibility(attributes),
         retention=terms.retention,
         max_receives=_max_receives(attributes.get("RedrivePolicy")),
         in_flight_limit=_IN_FLIGHT_FIFO if queue.fifo else _IN_FLIGHT_STANDARD,
@@ -91,6 +93,10 @@ async def _url_of(sqs: Any, options: SqsOptions) -> str:
     with translated("SQS"):
         answer = await sqs.get_queue_url(QueueName=options.name, QueueOwnerAWSAccountId=options.account)
         return str(answer["QueueUrl"])
+
+
+def _visibility(attributes: Mapping[str, str]) -> float:
+    return float(int(attributes.get("VisibilityTimeout", _DEFAULT_VISIBILITY)))
 
 
 def _arn_from(region: str, options: SqsOptions) -> str:

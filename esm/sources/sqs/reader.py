@@ -10,7 +10,7 @@ from esm.model import Backlog, Page, Record, Rejected, Settlement, Terms
 from esm.sources.sqs.attempts import Attempts
 from esm.sources.sqs.deletes import Deletes
 from esm.sources.sqs.event import LARGEST_FRAGMENT, Fragments
-from esm.sources.sqs.queue import PAGE, Queue, attributes_of, backlog_of, terms_of
+from esm.sources.sqs.queue import PAGE, SHORTEST_VISIBILITY, Queue, attributes_of, backlog_of, terms_of
 from esm.sources.sqs.visibility import Visibility
 from esm.sources.sqs.world import World
 
@@ -64,10 +64,14 @@ class SqsReader:
     async def backlog(self) -> Backlog:
         """One GetQueueAttributes, which refreshes the terms too."""
         attributes = await attributes_of(self._sqs, self._queue.url)
-        self.terms = terms_of(attributes)
-        return backlog_of(attributes)
+        with translated("SQS"):
+            terms, backlog = terms_of(attributes), backlog_of(attributes)
+        self.terms = terms
+        return backlog
 
-    async def _receive(self, limit: int, wait: float, extra: Mapping[str, str]) -> Page:
+    async def _receive(self, limit: int, wait: float, extra: Mapping[str, Any]) -> Page:
+        if self.terms.visibility <= SHORTEST_VISIBILITY:
+            extra = {**extra, "VisibilityTimeout": int(SHORTEST_VISIBILITY)}
         with translated("SQS"):
             answer = await self._sqs.receive_message(
                 QueueUrl=self._queue.url,
@@ -87,27 +91,48 @@ class SqsReader:
 
     def _page(self, messages: Sequence[Mapping[str, Any]]) -> Page:
         now = self._world.monotonic()
-        records = tuple(self._record(message, seq, now) for seq, message in enumerate(messages, self._next_seq))
-        self._next_seq += len(records)
-        oversized = [record for record in records if len(record.event) > LARGEST_FRAGMENT]
-        if not oversized:
-            return Page(records)
-        fitting = tuple(record for record in records if len(record.event) <= LARGEST_FRAGMENT)
-        return Page(fitting, tuple(Rejected(record, _too_large(record)) for record in oversized))
+        records: list[Record] = []
+        rejected: list[Rejected] = []
+        for message in messages:
+            record = self._readable(message, now)
+            if isinstance(record, Rejected):
+                rejected.append(record)
+            elif len(record.event) > LARGEST_FRAGMENT:
+                rejected.append(Rejected(record, _too_large(record)))
+            else:
+                records.append(record)
+            self._next_seq += 1
+        return Page(tuple(records), tuple(rejected))
+
+    def _readable(self, message: Any, now: float) -> Record | Rejected:
+        """One message that is none must not cost the others of its page."""
+        try:
+            return self._record(message, self._next_seq, now)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            nobody = Record(self._next_seq, "?", None, self._world.wall(), now, b"", None)
+            return Rejected(nobody, f"SQS returned something that is no message ({type(error).__name__})")
 
     def _record(self, message: Mapping[str, Any], seq: int, now: float) -> Record:
         attributes = message.get("Attributes") or {}
         sent = attributes.get("SentTimestamp")
         return Record(
             seq=seq,
-            id=message["MessageId"],
+            id=_text(message["MessageId"]),
             # On a standard queue a group only marks tenants for fairness; it orders nothing.
-            key=attributes.get("MessageGroupId") if self.ordered else None,
+            key=_text(attributes["MessageGroupId"]) if self.ordered and "MessageGroupId" in attributes else None,
             arrived=self._world.wall() if sent is None else int(sent) / 1000,
             read=now,
             event=self._fragments.encode(message),
-            handle=message["ReceiptHandle"],
+            handle=_text(message["ReceiptHandle"]),
         )
+
+
+def _text(value: Any) -> str:
+    """Raises TypeError or ValueError for what cannot be sent on as text."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    value.encode()
+    return value
 
 
 def _too_large(record: Record) -> str:

@@ -37,11 +37,11 @@ class SqsSource:
         """Leaving it waits for the deletes under way. Raises `Disconnected`."""
         async with self._client() as sqs:
             queue, attributes = await find(sqs, self._options)
+            with translated("SQS"):
+                terms = terms_of(attributes)
             async with deleting(sqs, queue.url, self._world) as deletes:
                 fragments = Fragments(queue.arn, self._window)
-                yield SqsReader(
-                    sqs, queue, terms_of(attributes), deletes=deletes, fragments=fragments, world=self._world
-                )
+                yield SqsReader(sqs, queue, terms, deletes=deletes, fragments=fragments, world=self._world)
 
     async def check(self) -> Sequence[Finding]:
         """Whether the queue answers, and what of its own settings will hurt."""
@@ -54,7 +54,9 @@ class SqsSource:
     async def describe(self) -> QueueFacts:
         """What the queue says of itself. Raises `Disconnected`."""
         async with self._client() as sqs:
-            return facts_of(*await find(sqs, self._options))
+            queue, attributes = await find(sqs, self._options)
+            with translated("SQS"):
+                return facts_of(queue, attributes)
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Any]:

@@ -29,7 +29,7 @@ class Visibility:
     async def change(self, records: Sequence[Record], seconds: float) -> list[Record]:
         """Makes these visible `seconds` from now, rounded up; returns those that SQS says are not in flight.
 
-        Raises `Disconnected` when it is not known of all what became of them.
+        An entry that is never answered counts as not in flight. Raises `Disconnected` when a call failed.
         """
         lost: list[Record] = []
         lots = (records[at : at + PAGE] for at in range(0, len(records), PAGE))
@@ -58,11 +58,14 @@ class Visibility:
             lot = answer.again
             if not lot:
                 return
+            if problem is None and tries == _MOST_TRIES:
+                # SQS answers, but not for these: what it does not keep for us is not ours, and no reason to
+                # know nothing of all the others.
+                work.lost.extend(lot)
+                return
             if tries < _MOST_TRIES:
                 await self._world.sleep(_BACKOFF.pause(tries, self._world.chance()))
-        work.problem = problem or Disconnected(
-            "ServiceError", "SQS did not change the visibility of some messages"
-        )
+        work.problem = problem
 
 
 class _Work:

@@ -238,7 +238,8 @@ class HoldingMachine(RuleBasedStateMachine):
             self.until.update(dict.fromkeys(here, self.now + self.terms.visibility))
         elif answer == "lost":
             self.holding.lost(asked)
-            self.until.update(dict.fromkeys(here, -math.inf))
+            newest = {each.id for each in asked if self.holding.latest(each).handle == each.handle}
+            self.until.update(dict.fromkeys(newest.intersection(here), -math.inf))
         else:
             self.holding.unanswered(asked, self.now)
 

@@ -93,7 +93,10 @@ def test_an_entry_missing_from_the_answer_is_tried_again() -> None:
     assert len(sqs.lots) == 2
 
 
-@pytest.mark.parametrize("error", [unreachable(), client_error("RequestThrottled"), client_error("x", status=503)])
+@pytest.mark.parametrize(
+    "error",
+    [unreachable(), client_error("RequestThrottled"), client_error("x", status=503), client_error("ExpiredToken")],
+)
 def test_a_failed_call_is_tried_again(error: Exception) -> None:
     sqs = StubSqs()
     batch = records(2)
@@ -106,7 +109,7 @@ def test_a_failed_call_is_tried_again(error: Exception) -> None:
     assert sqs.lots == [["r0", "r1"], ["r0", "r1"]]
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue", "ExpiredToken"])
+@pytest.mark.parametrize("code", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue"])
 def test_a_call_that_lasts_in_failing_is_not_tried_again(code: str) -> None:
     sqs = StubSqs()
     batch = records(2)

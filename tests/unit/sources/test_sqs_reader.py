@@ -89,9 +89,17 @@ def test_a_message_too_large_for_any_invocation_is_rejected_alone() -> None:
     assert "alone takes 6,291,761 bytes" in rejected.why
 
 
+def test_what_is_no_message_is_rejected_alone() -> None:
+    sqs = StubSqs()
+    sqs.messages.append([a_message(1), {"Body": "no id"}, a_message(3)])
+    page = use(sqs, lambda reader: reader.read(10, 1))
+    assert [record.id for record in page.records] == ["m1", "m3"]
+    assert [each.record.seq for each in page.rejected] == [1]
+
+
 def test_an_answer_that_is_no_page_is_a_disconnection() -> None:
     sqs = StubSqs()
-    sqs.messages.append([{"Body": "no id"}])
+    sqs.messages.append(5)  # type: ignore[arg-type]
     with pytest.raises(Disconnected) as caught:
         use(sqs, lambda reader: reader.read(1, 1))
     assert caught.value.code == "Unknown"
@@ -220,12 +228,11 @@ def test_a_passing_failure_to_extend_is_tried_again() -> None:
     assert set(sqs.changed) == {"r0", "r1", "r2"}
 
 
-def test_an_unknown_fate_is_a_disconnection() -> None:
+def test_an_entry_that_sqs_never_changes_is_not_ours_and_the_others_are() -> None:
     sqs = StubSqs()
     sqs.fails("r1", "InternalError", times=3)
-    with pytest.raises(Disconnected) as caught:
-        use(sqs, lambda reader: reader.extend(records(3), 30))
-    assert caught.value.code == "ServiceError"
+    lost = use(sqs, lambda reader: reader.extend(records(3), 30))
+    assert [record.id for record in lost] == ["m1"]
 
 
 def test_an_unreachable_queue_is_asked_a_few_times_not_for_every_record() -> None:
