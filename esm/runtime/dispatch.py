@@ -20,31 +20,15 @@ from esm.runtime.world import World
 _REFUSALS = frozenset({Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE})
 
 
-class SharedTarget:
-    """A target, its `reserved_concurrency` (None means no cap, 0 that it is switched off) and its pace."""
+class FairSlots:
+    """So many slots, handed out in turn between the mappings that wait for one."""
 
-    def __init__(self, target: Target, cap: int | None, pace: Pace | None = None) -> None:
-        self.target = target
-        self.closed = cap == 0
-        self._free = cap
-        self._pace = pace
+    def __init__(self, count: int) -> None:
+        self._free = count
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def acquire(self, mapping: str, stop: Stop, within: float) -> bool:
-        """Waits for a slot and the pace; False if the stop or the time limit (seconds) came first."""
-        if self._free is None and self._pace is None:
-            return not stop.is_set()
-        try:
-            async with stop.limit(within):
-                await self._slot(mapping)
-                await self._turn()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _slot(self, mapping: str) -> None:
-        if self._free is None:
-            return
+    async def take(self, mapping: str) -> None:
+        """Waits for a slot; cancelling gives up the wait, and the slot if it was granted meanwhile."""
         if self._free:
             self._free -= 1
             return
@@ -54,22 +38,11 @@ class SharedTarget:
             await ticket
         except asyncio.CancelledError:
             if ticket.done() and not ticket.cancelled():
-                self.release()
+                self.give()
             raise
 
-    async def _turn(self) -> None:
-        if self._pace is None:
-            return
-        try:
-            await self._pace.turn()
-        except asyncio.CancelledError:
-            self.release()
-            raise
-
-    def release(self) -> None:
+    def give(self) -> None:
         """Gives a slot to the mapping whose turn it is, or back."""
-        if self._free is None:
-            return
         while self._waiting:
             mapping, tickets = next(iter(self._waiting.items()))
             del self._waiting[mapping]
@@ -81,6 +54,53 @@ class SharedTarget:
                     self._waiting[mapping] = tickets
                 return
         self._free += 1
+
+
+class SharedTarget:
+    """A target, its `reserved_concurrency` (None means no cap, 0 that it is switched off) and its pace.
+
+    Whoever has a slot waits at the gate for the pace, one at a time, so that the pace is shared in turn as well.
+    """
+
+    def __init__(self, target: Target, cap: int | None, pace: Pace | None = None) -> None:
+        self.target = target
+        self.closed = cap == 0
+        self._slots = None if cap is None else FairSlots(cap)
+        self._pace = pace
+        self._gate = FairSlots(1)
+
+    async def acquire(self, mapping: str, stop: Stop, within: float) -> bool:
+        """Waits for a slot and the pace; False if the stop or the time limit (seconds) came first."""
+        if self._slots is None and self._pace is None:
+            return not stop.is_set()
+        try:
+            async with stop.limit(within):
+                await self._enter(mapping)
+        except TimeoutError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Gives the slot back."""
+        if self._slots is not None:
+            self._slots.give()
+
+    async def _enter(self, mapping: str) -> None:
+        if self._slots is not None:
+            await self._slots.take(mapping)
+        if self._pace is not None:
+            try:
+                await self._paced(mapping, self._pace)
+            except BaseException:
+                self.release()
+                raise
+
+    async def _paced(self, mapping: str, pace: Pace) -> None:
+        await self._gate.take(mapping)
+        try:
+            await pace.turn()
+        finally:
+            self._gate.give()
 
 
 class Dispatcher:

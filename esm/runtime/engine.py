@@ -61,7 +61,8 @@ class Engine:
                     finally:
                         withdraw()
             except TimeoutError:
-                return
+                if not self.stop.is_set():
+                    raise
             finally:
                 self._patience = None
 

@@ -72,11 +72,12 @@ def _status(status: int) -> str:
 def _thrown(answer: Answered) -> str:
     """As Lambda's runtimes report it: `{"errorType": …, "errorMessage": …}`."""
     kind = answer.headers["X-Amz-Function-Error"]
-    return _short(_reported(answer.body) or f"{kind}: {_text(answer.body)}")
+    return _short(_reported(answer.body) or kind)
 
 
 def _said(answer: Answered) -> str:
-    said = _reported(answer.body) or _text(answer.body)
+    """The error the function reported. Any other body is not shown: it may repeat the payload it was sent."""
+    said = _reported(answer.body)
     return _short(f"{_status(answer.status)}: {said}" if said else _status(answer.status))
 
 
@@ -88,10 +89,6 @@ def _reported(body: bytes) -> str | None:
     if not isinstance(error, Mapping) or not isinstance(error.get("errorMessage"), str):
         return None
     return f"{error.get('errorType') or 'Error'}: {error['errorMessage']}"
-
-
-def _text(body: bytes) -> str:
-    return body[: 4 * _LONGEST_MESSAGE].decode(errors="replace")
 
 
 def _short(text: str) -> str:

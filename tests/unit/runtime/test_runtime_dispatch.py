@@ -231,6 +231,25 @@ def test_whatever_ends_the_waits_no_slot_is_lost_or_doubled() -> None:
     assert set(ends) == {"served", "timed out", "stopped", "cancelled"}
 
 
+def test_the_pace_is_shared_in_turn_too() -> None:
+    """A mapping with many batches waiting does not hold up one with a single batch."""
+
+    class EverySecond:
+        async def turn(self) -> None:
+            await asyncio.sleep(1.0)
+
+    async def check() -> None:
+        target = SharedTarget(Function(in_turn([])), None, EverySecond())
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(20):
+                tasks.create_task(target.acquire("busy", Stop(), LONG))
+            await asyncio.sleep(0.5)
+            assert await target.acquire("quiet", Stop(), LONG)
+            assert now() <= 3.0
+
+    loop.run(check())
+
+
 # The dispatcher of one mapping
 
 

@@ -79,21 +79,23 @@ def test_what_was_never_sent_is_neutral_and_what_was_counts() -> None:
     ("body", "message"),
     [
         (b"", "HTTP 500 Internal Server Error"),
-        (b"it\nbroke", "HTTP 500 Internal Server Error: it broke"),
+        (b"it\nbroke", "HTTP 500 Internal Server Error"),
         (b'{"errorType":"E","errorMessage":"m"}', "HTTP 500 Internal Server Error: E: m"),
         (b'{"errorMessage":"m"}', "HTTP 500 Internal Server Error: Error: m"),
-        (b'{"errorMessage":7}', 'HTTP 500 Internal Server Error: {"errorMessage":7}'),
-        (b"[" * 100_000, f"HTTP 500 Internal Server Error: {'[' * 268}…"),
-        (b"\xff", "HTTP 500 Internal Server Error: \ufffd"),
+        (b'{"errorMessage":7}', "HTTP 500 Internal Server Error"),
+        (b'{"errorMessage":"%b"}' % (b"m" * 999), f"HTTP 500 Internal Server Error: Error: {'m' * 261}…"),
+        (b"[" * 100_000, "HTTP 500 Internal Server Error"),
+        (b"\xff", "HTTP 500 Internal Server Error"),
     ],
 )
 def test_the_message_of_an_error(body: bytes, message: str) -> None:
+    """Only what the function reports as its error: any other body may repeat the payload it was sent."""
     assert reply(500, body) == Errored(FUNCTION_ERROR, message)
 
 
 def test_a_function_error_counts_whatever_the_status() -> None:
     for status in (200, 404, 500):
-        assert reply(status, b"no", X_Amz_Function_Error="Handled") == Errored(FUNCTION_ERROR, "Handled: no")
+        assert reply(status, b"no", X_Amz_Function_Error="Handled") == Errored(FUNCTION_ERROR, "Handled")
     assert isinstance(reply(429, X_Amz_Function_Error="Handled"), Refused)
 
 
