@@ -108,12 +108,12 @@ class Intake:
         return min(credit, self._room())
 
     def _room(self) -> int:
-        """Records the process has memory for; one page always, while this lane holds nothing."""
+        """Records the process has memory for; one always, while this lane holds nothing."""
         room = self.memory.room
         page = self.reader.terms.page
         if room < page:
             self.memory.when_room(self._bell.ring)
-        return max(room, 0 if len(self.custody) or self._reserved else page)
+        return max(room, 0 if len(self.custody) or self._reserved else 1)
 
     async def _receive(self, limit: int) -> None:
         idle = not len(self.custody) and self.open_reads <= self.options.minimum_pollers

@@ -1,24 +1,25 @@
 """The bytes of records held over all lanes of the process, and who waits for room.
 
-What open reads may still bring is counted too, at the size that records lately had. A lane that holds nothing
-may always read one page, so that no lane starves; whatever goes beyond that needs room, and a lane that found
-none is woken when there is some again.
+What open reads may still bring is counted too, at the size that records lately had; before any was seen, at a
+size that few exceed. A lane that holds nothing may always read one record, so that no lane starves; whatever
+goes beyond that needs room, and a lane that found none is woken when there is some again.
 """
 
 from collections.abc import Callable
 
-_FORGETTING = 0.02
+_FORGETTING = 0.1
 _USABLE = 15 / 16
+_UNKNOWN = 128 * 1024.0
 
 
 class Memory:
-    """A budget of `limit` bytes shared by every lane."""
+    """A budget of `limit` bytes shared by every lane; `typical` is the size expected of the first record."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, typical: float = _UNKNOWN) -> None:
         self.limit = limit
         self.used = 0
         self._awaited = 0
-        self._typical = 1024.0
+        self._typical = typical
         self._waiting: list[Callable[[], None]] = []
 
     @property
