@@ -12,6 +12,7 @@ from typing import Any
 from pebble import ProcessPool
 
 _WORKER = "esm.targets.python.worker"
+_STEADFAST = "esm.targets.python.steadfast"
 
 
 class _Worker(ForkServerProcess):
@@ -69,7 +70,7 @@ class WorkerPool:
 
     def _new(self) -> ProcessPool:
         context = _Context()
-        context.set_forkserver_preload([_WORKER])
+        context.set_forkserver_preload([_STEADFAST, _WORKER])
         return ProcessPool(self._workers, initializer=self._prepare, initargs=self._arguments, context=context)
 
 

@@ -169,6 +169,7 @@ async def test_signals_for_everybody_do_not_reach_a_function() -> None:
             running = group.create_task(target.invoke(call(do="sleep", seconds=0.3)))
             for number in (signal.SIGINT, signal.SIGTERM):
                 os.kill(pid, number)
+                os.kill(psutil.Process(pid).ppid(), number)
         assert running.result() == first
 
 
