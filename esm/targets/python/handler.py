@@ -5,7 +5,9 @@ import importlib
 import inspect
 import json
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
@@ -68,7 +70,9 @@ def returned(result: Any) -> Reply:
 
 
 def raised(error: BaseException) -> Reply:
-    """What the function raised, and where."""
+    """What the function raised, and where; the whole traceback goes where its prints go, to standard error."""
+    with suppress(OSError, ValueError):  # a standard error that is closed
+        traceback.print_exception(error)
     return Errored(Outcome.FUNCTION_ERROR, describe(error))
 
 

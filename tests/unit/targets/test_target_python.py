@@ -19,6 +19,7 @@ from esm.model import Errored, Invocation, Outcome, Reply, Returned
 from esm.plugins import TargetContext
 from esm.ports import Target
 from esm.targets.python import PLUGIN, PythonOptions, open_python
+from esm.targets.python.handler import raised
 
 FUNCTIONS = str(Path(__file__).parents[2] / "functions")
 FUNCTION_ERROR = Outcome.FUNCTION_ERROR
@@ -287,3 +288,14 @@ async def test_what_a_function_prints_stays_off_the_engines_output(tmp_path: Pat
     output, _ = await engine.communicate()
     assert engine.returncode == 0
     assert output == b""
+
+
+def test_the_traceback_of_what_a_function_raises_is_on_its_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(KeyError) as caught:
+        {}["id"]
+    assert isinstance(raised(caught.value), Errored)
+    shown = capsys.readouterr()
+    assert "Traceback (most recent call last)" in shown.err
+    assert not shown.out
