@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from esm import __version__
-from esm.cli.complain import no_config
+from esm.cli.complain import given_path, no_config
 
 app = typer.Typer(
     name="esm",
@@ -29,6 +29,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         "-c",
+        parser=given_path,
         envvar="ESM_CONFIG",
         metavar="FILE_OR_DIR",
         help="A YAML file, or a directory whose *.yaml and *.yml files are merged.",

@@ -20,6 +20,14 @@ def warnings(texts: Iterable[str]) -> None:
     lines(f"warning: {text}" for text in texts)
 
 
+def given_path(text: str) -> Path:
+    """What `--config` says. An empty one, mostly of an unset shell variable, would mean the current directory."""
+    if not text.strip():
+        lines(["--config is empty: it takes a file or a directory"])
+        raise typer.Exit(NOT_STARTED)
+    return Path(text)
+
+
 def no_config(command: str) -> NoReturn:
     """`--config` was forgotten: ends the process, naming what lies around and looks like one."""
     found = [path for path in ("esm.yaml", "esm.yml", "/etc/esm") if Path(path).exists()]

@@ -1,6 +1,7 @@
 """The engine as a process: its observers, its HTTP server, its signals, and its first and last words."""
 
 import asyncio
+import errno
 import gc
 import random
 import signal
@@ -67,8 +68,17 @@ class Daemon:
                 for helper in helpers:
                     helper.cancel()
         except* ConfigError as problems:
-            raise _first(problems) from None
+            raise self._advised(_first(problems)) from None
         return self._last_words()
+
+    def _advised(self, problem: ConfigError) -> ConfigError:
+        """A port that is taken is the one fault of the address with a remedy worth naming."""
+        cause = problem.__cause__
+        if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            return problem
+        server = self.settings.server
+        remedy = "change server.listen (port 0 takes a free one)"
+        return ConfigError([f"server.listen: {server.host}:{server.port} is in use: {remedy}"])
 
     def _engine(self, board: StatusBoard, metrics: PrometheusObserver) -> Engine:
         self._creating = set(self.plan.mappings)

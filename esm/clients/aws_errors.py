@@ -6,7 +6,9 @@ address with a password in it. So is everything after the first line of a messag
 explained there with the headers that were signed, the session token among them.
 """
 
+import errno
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +20,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     ClientError,
     ConnectionError,  # noqa: A004 -- botocore's name
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     NoAuthTokenError,
     NoCredentialsError,
@@ -103,15 +106,18 @@ _NO_CREDENTIALS = (
 
 
 @contextmanager
-def translated(service: str) -> Iterator[None]:
-    """Around calls of one service: whatever they raise leaves as `Disconnected` (or its kind `OverLimit`)."""
+def translated(service: str, queue: str = "") -> Iterator[None]:
+    """Around calls of one service: whatever they raise leaves as `Disconnected` (or its kind `OverLimit`).
+
+    `queue`: the ARN or URL to name if it is missing, since AWS's text does not.
+    """
     try:
         yield
     except Disconnected:
         raise
     except Exception as error:  # noqa: BLE001 -- a vendor's client has no closed list of errors
         # Without its cause, which may hold what must not be shown.
-        raise disconnected(error, service) from None
+        raise disconnected(error, service, queue) from None
 
 
 def short_code(code: str) -> tuple[str, bool]:
@@ -120,10 +126,10 @@ def short_code(code: str) -> tuple[str, bool]:
     return _SHORT.get(plain, ("Unknown", False))
 
 
-def disconnected(error: Exception, service: str) -> Disconnected:
-    """`error`, raised by a call of `service` (`SQS`), in the engine's words."""
+def disconnected(error: Exception, service: str, queue: str = "") -> Disconnected:
+    """`error`, raised by a call of `service` (`SQS`) about `queue`, in the engine's words."""
     if isinstance(error, ClientError):
-        return _refused(error, service)
+        return _refused(error, service, queue)
     if isinstance(error, _NO_CREDENTIALS):
         return Disconnected("NoCredentials", _no_credentials(error), lasting=True)
     if isinstance(error, NoRegionError):
@@ -136,7 +142,7 @@ def disconnected(error: Exception, service: str) -> Disconnected:
     return Disconnected("Unknown", f"the {what} of {service} failed with {type(error).__name__}")
 
 
-def _refused(error: Any, service: str) -> Disconnected:
+def _refused(error: Any, service: str, queue: str) -> Disconnected:
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -147,7 +153,9 @@ def _refused(error: Any, service: str) -> Disconnected:
     short, lasting = short_code(code)
     if short == "Unknown":
         short, lasting = _by_status(status)
-    return Disconnected(short, MISSING_QUEUE if short == "NonExistentQueue" else reason, lasting=lasting)
+    if short == "NonExistentQueue":
+        reason = f"{MISSING_QUEUE} ({queue})" if queue else MISSING_QUEUE
+    return Disconnected(short, reason, lasting=lasting)
 
 
 def _by_status(status: int) -> tuple[str, bool]:
@@ -168,8 +176,18 @@ def _unreachable(error: Any, service: str) -> str:
     """Where and how, without the user information that a URL may carry."""
     url = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
     where = f" at {url.hostname}:{url.port or {'http': 80}.get(url.scheme, 443)}" if url.hostname else ""
+    if isinstance(error, EndpointConnectionError):
+        return f"cannot connect to {service}{where}: {_not_connected(error.kwargs.get('error'))}"
     how = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower() or "error"
     return f"cannot reach {service}{where}: {how}"
+
+
+def _not_connected(error: Any) -> str:
+    """In words of our own: those of the system differ, and may hold an address with a password."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, socket.gaierror) or isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "name not found"
+    return "connection refused" if getattr(cause, "errno", None) == errno.ECONNREFUSED else "no connection"
 
 
 def _no_credentials(error: Any) -> str:

@@ -4,6 +4,7 @@ A source or target is one line (an ARN, a URL, `python:module:handler`, the name
 a `type`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from esm.options import Options
 LONGEST_TIMEOUT = 900
 _LIMITS = tuple(TargetLimits.model_fields)
 _SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}(?:/\S*)?")
+_HANDLER = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,22 @@ def _generated(node: Node, value: Any) -> Node:
 def _no_line(node: Node, plugins: Mapping[str, P], role: str) -> str:
     known = listed(sorted(plugins)) if plugins else "none"
     if role == "target":
-        return f"{shown(node)} is no target: this version has the types {known}, as a URL or {{type: …}}"
+        forms = f": this version has the types {known}, as a URL or {{type: …}}"
+        return f"{shown(node)} is no target{_meant(node, plugins) or forms}"
     parts = str(node.value).split(":")
     service = SERVICES.get(parts[2]) if len(parts) > 5 and parts[0] == "arn" else None
     if service is not None:
         return f"{service} is no source of this version, which has {known}"
+    if _WEB.match(str(node.value)) and "sqs" in plugins:
+        return f'{shown(node)} is no source: a queue URL outside AWS goes into {{type: sqs, queue_url: "…"}}'
     return f"{shown(node)} is no source: write {_SOURCE_FORMS}"
+
+
+def _meant(node: Node, plugins: Mapping[str, P]) -> str:
+    """The line with the beginning that it lacks."""
+    text = str(node.value)
+    if "http" in plugins and _HOST_AND_PORT.fullmatch(text):
+        return f"; did you mean `http://{shown(node)}`?"
+    if "python" in plugins and _HANDLER.fullmatch(text) and text.partition(":")[0] not in plugins:
+        return f"; did you mean `python:{shown(node)}`?"
+    return ""

@@ -4,6 +4,7 @@ Works for every options model, a plugin's included. Values are repeated only as 
 at all where the model holds a secret.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from esm.config.report import Report, listed, suggestion
 M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_SHOWN = 60
+_WORD = re.compile(r"[\w.-]+")
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _OWN_PLACE = {"missing", "extra_forbidden"}
 _PREDICATES = {"is", "has", "holds", "needs"}
@@ -118,6 +120,8 @@ def _allowed(place: Node, fault: ErrorDetails, info: FieldInfo | None, *, secret
         return f"has to be longer: at least {context['min_length']}"
     shape = _SHAPES.get(kind.partition("_")[0], "")
     limits = bounds(info) if "number" in shape else ""
+    if shape == "a list" and isinstance(place.value, str) and not secret and _WORD.fullmatch(place.shown):
+        return f"has to be a list: write [{place.shown}]"
     return f"has to be {shape}{f', {limits}' if limits else ''}" if shape else fault["msg"].lower()
 
 

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from esm.config.casing import canonical
 from esm.config.catalog import Catalog
 from esm.config.components import Components
 from esm.config.explain import validated
 from esm.config.files import read
 from esm.config.interpolate import interpolate
-from esm.config.mappings import Mappings, defaults, names
+from esm.config.mappings import ENDS, Mappings, defaults, names
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.config.nodes import Node
 from esm.config.report import Report
-from esm.config.rules import Support
+from esm.config.rules import HERE, Support
 
 _SECTIONS = ("defaults", "targets", "mappings")
+_OF_A_MAPPING = {*HERE, *ENDS} - Settings.model_fields.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,22 @@ def load(path: Path, *, catalog: Catalog | None = None, environ: Mapping[str, st
 def _config(root: Node, catalog: Catalog, report: Report) -> Config:
     for name, fault in catalog.faults.items():
         report.notice(f"plugin {name}: {fault}")
-    settings = validated(Settings, root.without(*_SECTIONS), report, also=_SECTIONS) or Settings()
+    stray = _stray(root, report)
+    settings = validated(Settings, root.without(*_SECTIONS, *stray), report, also=_SECTIONS) or Settings()
     components = Components(catalog, settings, report)
     targets = _targets(_section(root, "targets"), components)
     mappings = _mappings(root, components, settings, targets)
     made = {name: target for name, target in targets.items() if target is not None}
     return Config(settings, MappingProxyType(made), MappingProxyType(mappings))
+
+
+def _stray(root: Node, report: Report) -> list[str]:
+    """What belongs to a mapping and stands at the top, where it would not say to which."""
+    stray = [key for key in root.entries if canonical(key) in _OF_A_MAPPING]
+    for key in stray:
+        anywhere = "" if canonical(key) in ENDS else ", or in `defaults`"
+        report.problem(root.entries[key], f"is an option of a mapping: put it below mappings.NAME{anywhere}")
+    return stray
 
 
 def _targets(section: Node, components: Components) -> dict[str, TargetConfig | None]:

@@ -16,7 +16,7 @@ from esm.config.report import Report, listed, suggestion
 from esm.config.rules import HERE, Support, admits, check, displaced
 
 _ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
-_ENDS = ("source", "target")
+ENDS = ("source", "target")
 _FUNCTION = re.compile(r"(?:arn:[a-z-]+:lambda:[a-z0-9-]*:)?\d{12}:function:(?P<name>[\w-]+)(?::[\w$.-]+)?")
 
 
@@ -81,7 +81,7 @@ class Mappings:
     def _options(self, name: str, body: Node, source: SourceConfig | None) -> MappingOptions | None:
         kind = None if source is None else Kind.FIFO if source.ordered else Kind.SQS
         self.kinds.add(kind)
-        own = self.support.kept(body.without(*_ENDS), kind)
+        own = self.support.kept(body.without(*ENDS), kind)
         inherited = {
             option: node
             for option, node in self.defaults.entries.items()
@@ -104,8 +104,7 @@ class Mappings:
         named = self._named(node)
         if named is not None:
             return named
-        if isinstance(node.value, str) and not node.broken and ":" not in node.value:
-            self._say_unnamed(node)
+        if isinstance(node.value, str) and not node.broken and self._say_unnamed(node, node.value):
             return None
         inline = f"{name}/target"
         self.targets[inline] = self.components.target(node, inline)
@@ -119,10 +118,19 @@ class Mappings:
         name = function["name"] if function is not None and node.value not in self.targets else node.value
         return name if name in self.targets else None
 
-    def _say_unnamed(self, node: Node) -> None:
-        hint = suggestion(str(node.value), [name for name in self.targets if "/" not in name])
+    def _say_unnamed(self, node: Node, text: str) -> bool:
+        """Whether it can only be a name, of a target or of a function of AWS, which is said to be missing."""
+        function = _FUNCTION.fullmatch(text)
+        if function is not None:
+            define = f"define a target named `{function['name']}` below `targets:`"
+            self.report.problem(node, f"Lambda is not called by this version: {define}")
+            return True
+        if ":" in text:
+            return False
+        hint = suggestion(text, [name for name in self.targets if "/" not in name])
         forms = "define it below `targets:`, or write a URL, python:module:handler, or {type: …}"
         self.report.problem(node, f"there is no target `{shown(node)}`{hint or ': ' + forms}")
+        return True
 
     def _check_unique(self, name: str, body: Node, source: SourceConfig, target: str) -> None:
         """One mapping per queue and function, as on AWS. Inline targets count by what they are."""
@@ -131,7 +139,7 @@ class Mappings:
         first = self.pairs.setdefault(f"{source.plugin.name} {source.options!r} {called}", name)
         if first != name:
             said = duplicate(shown(body.entries["source"]), shown(body.entries["target"]), self._id(first))
-            self.report.problem(body, f"is the same as mapping `{first}` ({said})")
+            self.report.problem(body, f"same queue and target as `{first}`: remove one (AWS: {said})")
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:
         """Let the plugin make it once, for what it says about options that make no sense together."""
@@ -151,9 +159,9 @@ def defaults(section: Node, support: Support, report: Report) -> Node:
             report.problem(section, f"{section.kind} is not allowed: has to be a mapping of options")
         return section.holding({})
     for key, node in section.entries.items():
-        if canonical(key) in _ENDS:
+        if canonical(key) in ENDS:
             report.problem(node, "belongs to a mapping: it cannot be a default")
-    kept = support.kept(normalised(section, report).without(*_ENDS), None)
+    kept = support.kept(normalised(section, report).without(*ENDS), None)
     given = kept.holding(
         {key: node for key, node in kept.entries.items() if key in HERE and node.value is not None}
     )

@@ -53,8 +53,11 @@ def _say_broken(error: MarkedYAMLError, text: str, start: Node, report: Report) 
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 1
     said = ": ".join(part for part in (error.context, error.problem) if part)
-    unquoted = "flow" in said and "${" in "".join(text.splitlines()[line - 1 : line])
+    written = "".join(text.splitlines()[line - 1 : line])
+    unquoted = "flow" in said and "${" in written
     hint = ' (inside { } and [ ] an expression needs quotes: "${…}")' if unquoted else ""
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        hint = " (a tab: indent with spaces)"
     report.problem(Node(start.file, line, "", None), f"is no YAML: {said}{hint}")
 
 

@@ -1,5 +1,6 @@
 """The engine under demonstration: `esm run`, as anybody would start it, and what it says of itself."""
 
+import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,11 +11,14 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
+from esm.demo.failures import DemoFailed
 from esm.demo.journal import FOLDER_VARIABLE
 from esm.demo.process import Program, Running, environment, running
 from esm.demo.sqs import Queue
 
 _START_SECONDS = 20.0
+_READY = re.compile(r'"message":"ready".*"metrics":"(http://[^"]+)/metrics"')
+_TAKEN = "server.listen: "
 
 _CONFIG = Template("""\
 namespace: demo
@@ -39,7 +43,10 @@ mappings:
 
 
 class Setting(Struct, frozen=True):
-    """What the engine is started with; everything it writes goes below `work`."""
+    """What the engine is started with; everything it writes goes below `work`.
+
+    `port`: where its metrics and status are wanted, 0 for any.
+    """
 
     work: Path
     endpoint: str
@@ -47,11 +54,6 @@ class Setting(Struct, frozen=True):
     handler: str
     orders: Queue
     payments: Queue
-
-    @property
-    def url(self) -> str:
-        """Of its metrics and status."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def journal(self) -> Path:
@@ -63,19 +65,25 @@ class Setting(Struct, frozen=True):
         """The configuration file."""
         return self.work / "demo.yaml"
 
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.work / "esm.log"
+
 
 class Engine(Struct, frozen=True):
-    """An engine that is ready."""
+    """An engine that is ready. `url`: of its metrics and status."""
 
     run: Running
     setting: Setting
     session: aiohttp.ClientSession
+    url: str
 
     async def mappings(self) -> dict[str, Any]:
         """What `/status` says of each mapping. Raises `DemoFailed` if the engine is gone."""
         self.run.check()
         try:
-            async with self.session.get(f"{self.setting.url}/status") as response:
+            async with self.session.get(f"{self.url}/status") as response:
                 return dict((await response.json())["mappings"])
         except (aiohttp.ClientError, TimeoutError):
             self.run.check()
@@ -84,20 +92,34 @@ class Engine(Struct, frozen=True):
 
 @asynccontextmanager
 async def engine(session: aiohttp.ClientSession, setting: Setting) -> AsyncIterator[Engine]:
-    """Runs it; stopped in order when the context is left. Raises `DemoFailed` if it does not become ready."""
+    """Runs it; stopped in order when the context is left. Raises `DemoFailed` if it does not become ready.
+
+    Somebody else, a second demonstration perhaps, may take the wanted port first: then the system chooses one.
+    """
     setting.journal.mkdir()
+    for port in (setting.port, 0):
+        _configure(setting, port)
+        async with running(_program(setting)) as run:
+            try:
+                await run.ready(lambda: _is_ready(session, setting.log), _START_SECONDS)
+            except DemoFailed as failure:
+                if port == 0 or _TAKEN not in str(failure):
+                    raise
+                continue
+            yield Engine(run, setting, session, _listens_at(setting.log) or "")
+            return
+
+
+def _configure(setting: Setting, port: int) -> None:
     setting.config.write_text(
         _CONFIG.substitute(
             endpoint=setting.endpoint,
-            port=setting.port,
+            port=port,
             handler=setting.handler,
             orders=setting.orders.arn,
             payments=setting.payments.arn,
         )
     )
-    async with running(_program(setting)) as run:
-        await run.ready(lambda: _is_ready(session, setting.url), _START_SECONDS)
-        yield Engine(run, setting, session)
 
 
 def command(*arguments: str) -> Sequence[str]:
@@ -107,10 +129,19 @@ def command(*arguments: str) -> Sequence[str]:
 
 def _program(setting: Setting) -> Program:
     env = environment({FOLDER_VARIABLE: str(setting.journal), "TMPDIR": str(setting.work)})
-    return Program("the engine", command("run", "--config", str(setting.config)), env, setting.work / "esm.log")
+    return Program("the engine", command("run", "--config", str(setting.config)), env, setting.log)
 
 
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+def _listens_at(log: Path) -> str | None:
+    """As the engine says itself: at the port that was wanted, another one might answer."""
+    found = _READY.search(log.read_text(errors="replace"))
+    return found and found[1]
+
+
+async def _is_ready(session: aiohttp.ClientSession, log: Path) -> bool:
+    url = _listens_at(log)
+    if url is None:
+        return False
     try:
         async with session.get(f"{url}/readyz") as response:
             return response.status == 200

@@ -109,9 +109,8 @@ async def _begin(demo: Demo, work: Path, opened: AsyncExitStack) -> tuple[_Stage
     session = await opened.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     endpoint = await opened.enter_async_context(emulator(session, work, demo.console.print))
     stage = await _set_up(demo, Sqs(session, endpoint))
-    setting = Setting(
-        work=work, endpoint=endpoint, port=free_port(demo.port), handler=demo.handler, **stage.queues
-    )
+    port = free_port(demo.port)
+    setting = Setting(work=work, endpoint=endpoint, port=port, handler=demo.handler, **stage.queues)
     return stage, await opened.enter_async_context(engine(session, setting))
 
 
@@ -141,7 +140,7 @@ async def _watch(demo: Demo, stage: _Stage, started: Engine) -> None:
 
 async def _serve(demo: Demo, stage: _Stage, started: Engine, stop: Stop) -> None:
     """Sends a little all the time, until the stop."""
-    url, show = started.setting.url, demo.console.print
+    url, show = started.url, demo.console.print
     show(f"Serving until Ctrl-C, with a message a second to each queue.\n  metrics  {url}/metrics")
     show(f"  status   {url}/status   (or: esm status --url {url})")
     show(f"  queues   {started.setting.endpoint}\n  config   {started.setting.config}", soft_wrap=True)

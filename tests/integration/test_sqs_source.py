@@ -133,7 +133,8 @@ async def test_a_missing_queue_is_told_in_awss_words(sqs_server: Server) -> None
     assert finding.broken
     assert finding.text == (
         "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
-        "SQS Error Message: The specified queue does not exist."
+        "SQS Error Message: The specified queue does not exist. "
+        "(arn:aws:sqs:us-east-1:000000000000:nobody-made-this)"
     )
 
 
@@ -151,7 +152,7 @@ async def test_a_queue_deleted_under_the_reader_is_a_disconnection(
 async def test_nobody_listening_is_unreachable() -> None:
     made = source("http://127.0.0.1:1", arn="arn:aws:sqs:us-east-1:000000000000:orders")
     (finding,) = await made.check()
-    assert finding.text == "cannot reach SQS at 127.0.0.1:1: endpoint connection"
+    assert finding.text == "cannot connect to SQS at 127.0.0.1:1: connection refused"
 
 
 async def test_a_role_is_assumed_where_the_emulator_is(ministack: Server, make_queue: QueueMaker) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from msgspec import Struct
@@ -47,14 +48,14 @@ class QueueFacts(Struct, frozen=True):
 async def find(sqs: Any, options: SqsOptions) -> tuple[Queue, Mapping[str, str]]:
     """The queue and its attributes. Raises `Disconnected` if it is missing, denied or unreachable."""
     url = options.queue_url or await _url_of(sqs, options)
-    attributes = await attributes_of(sqs, url)
+    attributes = await attributes_of(sqs, url, options.arn)
     arn = options.arn or attributes.get("QueueArn") or _arn_from(sqs.meta.region_name, options)
     return Queue(url, arn, options.fifo), attributes
 
 
-async def attributes_of(sqs: Any, url: str) -> Mapping[str, str]:
-    """All attributes, as text. Raises `Disconnected`."""
-    with translated("SQS"):
+async def attributes_of(sqs: Any, url: str, arn: str | None) -> Mapping[str, str]:
+    """All attributes, as text. Raises `Disconnected`, which names a missing queue by its ARN, or else its URL."""
+    with translated("SQS", arn or _shown(url)):
         answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         return dict(answer.get("Attributes") or {})
 
@@ -90,9 +91,15 @@ def facts_of(queue: Queue, attributes: Mapping[str, str]) -> QueueFacts:
 
 
 async def _url_of(sqs: Any, options: SqsOptions) -> str:
-    with translated("SQS"):
+    with translated("SQS", options.arn or ""):
         answer = await sqs.get_queue_url(QueueName=options.name, QueueOwnerAWSAccountId=options.account)
         return str(answer["QueueUrl"])
+
+
+def _shown(url: str) -> str:
+    """Without user information and query, which may hold a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _visibility(attributes: Mapping[str, str]) -> float:

@@ -63,7 +63,7 @@ class SqsReader:
 
     async def backlog(self) -> Backlog:
         """One GetQueueAttributes, which refreshes the terms too."""
-        attributes = await attributes_of(self._sqs, self._queue.url)
+        attributes = await attributes_of(self._sqs, self._queue.url, self._queue.arn)
         with translated("SQS"):
             terms, backlog = terms_of(attributes), backlog_of(attributes)
         self.terms = terms
@@ -72,7 +72,7 @@ class SqsReader:
     async def _receive(self, limit: int, wait: float, extra: Mapping[str, Any]) -> Page:
         if self.terms.visibility <= SHORTEST_VISIBILITY:
             extra = {**extra, "VisibilityTimeout": int(SHORTEST_VISIBILITY)}
-        with translated("SQS"):
+        with translated("SQS", self._queue.arn):
             answer = await self._sqs.receive_message(
                 QueueUrl=self._queue.url,
                 MaxNumberOfMessages=limit,

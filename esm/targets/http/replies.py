@@ -12,19 +12,32 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from yarl import URL
+
 from esm.clients.http import Answered, Broken, Exchange, Lapsed, Unreached
 from esm.model import Errored, Outcome, Refused, Reply, Returned
 
-_MISCONFIGURED = frozenset({401, 403, 404, 405, 407})
+_MISCONFIGURED = {
+    401: "correct `auth` or `headers`",
+    403: "correct `auth` or `headers`",
+    404: "correct `url`",
+    405: "correct `url`, which has to take a POST",
+    407: "correct `url`: a proxy answers there",
+}
 _LONGEST_MESSAGE = 300
 _META = {"x-amzn-requestid": "request_id", "x-amz-executed-version": "executed_version"}
 
 
-def reply_to(exchange: Exchange, *, refused: Collection[int], timeout: float, now: float) -> Reply:
-    """`timeout` in seconds, for the message; `now` in epoch seconds, for a Retry-After that is a date."""
+def reply_to(
+    exchange: Exchange, *, refused: Collection[int], timeout: float, now: float, url: URL | None = None
+) -> Reply:
+    """`timeout` in seconds, for the message; `now` in epoch seconds, for a Retry-After that is a date.
+
+    `url`: the one that was called, for messages that blame the address; its user and query are not shown.
+    """
     match exchange:
         case Answered():
-            return _answered(exchange, refused, now)
+            return _answered(exchange, refused, now, url)
         case Unreached(why=why):
             return Refused(Outcome.UNREACHABLE, why)
         case Broken(why=why):
@@ -33,7 +46,7 @@ def reply_to(exchange: Exchange, *, refused: Collection[int], timeout: float, no
             return Errored(Outcome.TIMEOUT, f"no complete answer within {timeout:g} s")
 
 
-def _answered(answer: Answered, refused: Collection[int], now: float) -> Reply:
+def _answered(answer: Answered, refused: Collection[int], now: float, url: URL | None) -> Reply:
     status, headers = answer.status, answer.headers
     if status in refused:
         return Refused(Outcome.THROTTLED, _status(status), retry_after(headers.get("Retry-After"), now))
@@ -42,9 +55,9 @@ def _answered(answer: Answered, refused: Collection[int], now: float) -> Reply:
     if 200 <= status < 300:
         return Returned(answer.body, _meta(headers))
     if 300 <= status < 400:
-        return Refused(Outcome.MISCONFIGURED, f"{_status(status)}: the redirect is not followed")
+        return Refused(Outcome.MISCONFIGURED, _blamed(status, url, _redirected(headers.get("Location"), url)))
     if status in _MISCONFIGURED:
-        return Refused(Outcome.MISCONFIGURED, _status(status))
+        return Refused(Outcome.MISCONFIGURED, _blamed(status, url, _MISCONFIGURED[status]))
     return Errored(Outcome.FUNCTION_ERROR, _said(answer), _meta(headers))
 
 
@@ -67,6 +80,26 @@ def _status(status: int) -> str:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP {status}"
+
+
+def _blamed(status: int, url: URL | None, advice: str) -> str:
+    """What a person has to correct, and where the answer came from."""
+    return _short(f"{_status(status)}{f' from {_shown(url)}' if url else ''}: {advice}")
+
+
+def _redirected(location: str | None, url: URL | None) -> str:
+    try:
+        there = _shown(url.join(URL(location)) if url else URL(location)) if location else None
+    except ValueError:
+        there = None
+    if there is None:
+        return "the redirect leads nowhere: correct `url`"
+    return f"redirects to {there}: set `url` to it, or, on the same host, `allow_redirects`"
+
+
+def _shown(url: URL) -> str:
+    """Scheme, host, port and path: the rest may hold a secret."""
+    return str(url.with_user(None).with_query(None).with_fragment(None))
 
 
 def _thrown(answer: Answered) -> str:

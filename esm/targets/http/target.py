@@ -43,8 +43,10 @@ class HttpTarget:
         self._secret = options.signature and options.signature.secret.get_secret_value().encode()
 
     async def invoke(self, call: Invocation) -> Reply:
+        exchange, url = await self._post(call.payload, self._headers(call))
         return reply_to(
-            await self._post(call.payload, self._headers(call)),
+            exchange,
+            url=url,
             refused=self._options.refused_statuses,
             timeout=self._options.timeout,
             now=self._wall(),
@@ -59,7 +61,8 @@ class HttpTarget:
             return [Finding(broken=True, text=f"cannot connect to {self._url.origin()}: {error or 'timeout'}")]
         return []
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> Exchange:
+    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[Exchange, URL]:
+        """How it ended, and at which address."""
         url = self._url
         exchange = await self._client.post(url, body, headers)
         for _ in range(self._hops):
@@ -68,7 +71,7 @@ class HttpTarget:
                 break
             url = there
             exchange = await self._client.post(url, body, headers)
-        return exchange
+        return exchange, url
 
     def _headers(self, call: Invocation) -> dict[str, str]:
         headers = {

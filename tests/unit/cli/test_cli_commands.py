@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -63,6 +64,32 @@ def test_a_forgotten_config_is_named(command: str, tmp_path: Path, monkeypatch: 
     assert f"esm {command} needs --config FILE_OR_DIR" in ended.stderr
     (tmp_path / "esm.yaml").touch()
     assert f"esm {command} --config esm.yaml" in RUNNER.invoke(app, [command]).stderr
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_an_empty_config_is_not_the_current_directory(command: str) -> None:
+    ended = RUNNER.invoke(app, [command, "--config", ""])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("--config is empty")
+
+
+def test_a_handler_without_its_scheme_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "esm.yaml"
+    source = "arn:aws:sqs:eu-west-1:123456789012:orders"
+    path.write_text(f"mappings: {{m: {{source: '{source}', target: 'orders.app:handler'}}}}\n")
+    ended = RUNNER.invoke(app, ["validate", "--config", str(path)])
+    assert "did you mean `python:orders.app:handler`?" in ended.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "esm.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path.write_text(f"mappings: {{}}\nserver: {{listen: '{address}'}}\n")
+        ended = RUNNER.invoke(app, ["run", "--config", str(path)])
+    assert ended.exit_code == 2
+    said = f"server.listen: {address} is in use: change server.listen (port 0 takes a free one)"
+    assert ended.stderr.splitlines() == [said]
 
 
 @pytest.mark.parametrize("command", ["run", "validate"])

@@ -43,7 +43,8 @@ SINGLE = {
         "did you mean `ReportBatchItemFailures`?"
     ),
     "function_response_types: ReportBatchItemFailures": (
-        "function_response_types: ReportBatchItemFailures is not allowed: has to be a list"
+        "function_response_types: ReportBatchItemFailures is not allowed: has to be a list: write "
+        "[ReportBatchItemFailures]"
     ),
     "function_response_types: [ReportBatchItemFailures, ReportBatchItemFailures]": (
         "function_response_types: has 2 entries: at most 1 allowed"
@@ -175,6 +176,10 @@ def test_one_bad_option(tmp_path: Path, given: str, said: str) -> None:
 
 
 SOURCES = {
+    "http://localhost:4566/000000000000/orders": (
+        "http://localhost:4566/000000000000/orders is no source: a queue URL outside AWS goes into "
+        '{type: sqs, queue_url: "…"}'
+    ),
     "arn:aws:kinesis:eu-west-1:123456789012:stream/x": "Kinesis is no source of this version, which has sqs",
     "arn:aws:dynamodb:eu-west-1:123456789012:table/x/stream/y": (
         "DynamoDB Streams is no source of this version, which has sqs"
@@ -216,15 +221,17 @@ def test_a_bad_option_of_a_source(tmp_path: Path, given: str, said: str) -> None
 
 
 TARGETS = {
+    "arn:aws:lambda:eu-west-1:123456789012:function:f:live": (
+        ": Lambda is not called by this version: define a target named `f` below `targets:`"
+    ),
+    "localhost:8080": ": localhost:8080 is no target; did you mean `http://localhost:8080`?",
     "billing": (
         ": there is no target `billing`: define it below `targets:`, or write a URL, python:module:handler, or "
         "{type: …}"
     ),
     "ftp://x": ": ftp://x is no target: this version has the types http, as a URL or {type: …}",
     "arn:aws:lambda:eu-west-1:123456789012:function:f": (
-        ": arn:aws:lambda:eu-west-1:123456789012:function:f is no target: this version has "
-        "the types http, as a URL "
-        "or {type: …}"
+        ": Lambda is not called by this version: define a target named `f` below `targets:`"
     ),
     "{url: http://x}": ".type: is required but missing: this version has http",
     "{type: htp, url: http://x}": (
@@ -284,6 +291,17 @@ def test_a_bad_option_for_fifo(tmp_path: Path, given: str, said: str) -> None:
 
 
 FILES = {
+    "mappings:\n\ta: {}": (
+        "2: is no YAML: while scanning for the next token: found character '\\t' that cannot start any token "
+        "(a tab: indent with spaces)"
+    ),
+    "mappings: {}\nbatch_size: 5": (
+        "2: batch_size: is an option of a mapping: put it below mappings.NAME, or in `defaults`"
+    ),
+    "mappings: {}\nBatchSize: 5": (
+        "2: BatchSize: is an option of a mapping: put it below mappings.NAME, or in `defaults`"
+    ),
+    "mappings: {}\nsource: x": "2: source: is an option of a mapping: put it below mappings.NAME",
     "": "1: is empty: it needs at least `mappings:`",
     "# nothing\n": "1: is empty: it needs at least `mappings:`",
     "- a": "1: a list at the top is not allowed: has to be a mapping, with `mappings:`",
@@ -338,7 +356,8 @@ FILES = {
         'expression needs quotes: "${…}")'
     ),
     "mappings: {}\n\tx: 1": (
-        "2: is no YAML: while scanning for the next token: found character '\\t' that cannot start any token"
+        "2: is no YAML: while scanning for the next token: found character '\\t' that cannot start any token "
+        "(a tab: indent with spaces)"
     ),
     "mappings: {}\nx: *nope": "2: is no YAML: found undefined alias 'nope'",
     "mappings: {}\n---\nmappings: {}": (
@@ -451,8 +470,9 @@ def test_the_same_queue_and_function_twice_is_refused_in_aws_words(tmp_path: Pat
     """
     (said,) = problems(tmp_path, text)
     assert said.startswith(
-        f'esm.yaml:4: mappings.b: is the same as mapping `a` (An event source mapping with SQS arn (" {ORDERS} ") '
-        'and function (" f ") already exists. Please update or delete the existing mapping with UUID '
+        f"esm.yaml:4: mappings.b: same queue and target as `a`: remove one (AWS: An event source mapping with SQS "
+        f'arn (" {ORDERS} ") and function (" f ") already exists. Please update or delete the existing '
+        "mapping with UUID "
     )
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+FUNCTIONS = ROOT / "docs" / "functions.md"
+METRICS = ROOT / "docs" / "metrics.md"
 DECISIONS = ROOT / "docs" / "decisions"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 

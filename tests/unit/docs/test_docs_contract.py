@@ -1,4 +1,4 @@
-"""What the README promises authors of functions and operators, held against the code."""
+"""What the pages promise authors of functions and operators, held against the code."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from docs_pages import README, blocks, code, table
+from docs_pages import CONFIGURATION, FUNCTIONS, METRICS, README, blocks, code, table
 
 from esm.cli.app import app
 from esm.clients.http import Answered, Broken, Lapsed, Unreached
@@ -77,7 +77,7 @@ def test_outcomes_of_the_table_are_all_there_are() -> None:
 
 BODIES = [
     (body, row[1])
-    for row in table(README, "body of the answer")
+    for row in table(FUNCTIONS, "body of the answer")
     for body in code(row[0])
     if body not in {"a", "messageId", "batchItemFailures"}
 ]
@@ -101,7 +101,7 @@ def test_there_are_bodies_of_every_kind() -> None:
 
 
 def genuine() -> Callable[[bytes, str, bytes], bool]:
-    (snippet,) = blocks(README, "python")
+    (snippet,) = blocks(FUNCTIONS, "python")
     names: dict[str, Any] = {}
     exec(snippet, names)
     return names["genuine"]  # type: ignore[no-any-return]
@@ -134,13 +134,19 @@ def exposed() -> set[str]:
 
 def test_the_table_of_metrics_is_complete() -> None:
     assert {
-        name for row in table(README, "metric") for name in code(row[0]) if name.startswith("esm_")
+        name for row in table(METRICS, "metric") for name in code(row[0]) if name.startswith("esm_")
     } == exposed()
 
 
 def test_metrics_in_the_text_exist() -> None:
-    named = set(re.findall(r"\besm_[a-z_]+\b", README.read_text()))
-    assert named <= exposed()
+    for page in (README, METRICS, FUNCTIONS):
+        assert set(re.findall(r"\besm_[a-z_]+\b", page.read_text())) <= exposed(), page
+
+
+def test_metrics_of_the_readme_are_described_as_in_the_table_of_all() -> None:
+    rows = table(README, "metric")
+    assert len(rows) > 5
+    assert all(row in table(METRICS, "metric") for row in rows)
 
 
 def known_options() -> dict[str, set[str]]:
@@ -168,4 +174,6 @@ def test_the_table_of_commands_is_the_command_line() -> None:
 
 def test_options_in_the_text_exist() -> None:
     every = set().union(*known_options().values())
-    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", README.read_text())) <= every
+    for page in (README, CONFIGURATION, FUNCTIONS, METRICS):
+        text = re.sub(r"^\|[ |-]+\|$", "", page.read_text(), flags=re.MULTILINE)
+        assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", text)) <= every, page

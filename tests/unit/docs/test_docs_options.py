@@ -1,10 +1,10 @@
-"""The README's tables of options say what the options models say, all of it and nothing else."""
+"""The tables of options say what the options models say, all of it and nothing else."""
 
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from docs_pages import README, blocks, code, table
+from docs_pages import CONFIGURATION, README, blocks, code, table
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
@@ -35,7 +35,9 @@ NESTED = {
 }
 # Two kinds of queue in the table of mappings, one column of ranges in the others.
 DEFAULT_AT = dict.fromkeys(TABLES, 2) | {"mapping option": 3}
-ROWS = [(kind, row) for kind in TABLES for row in table(README, kind)]
+# What every mapping needs is in the README, the rest a page further.
+PAGE_OF = dict.fromkeys(TABLES, CONFIGURATION) | dict.fromkeys(("mapping option", "source option"), README)
+ROWS = [(kind, row) for kind in TABLES for row in table(PAGE_OF[kind], kind)]
 
 
 def wanted(model: type[BaseModel]) -> set[str]:
@@ -48,7 +50,7 @@ def wanted(model: type[BaseModel]) -> set[str]:
 
 @pytest.mark.parametrize(("heading", "model"), TABLES.items(), ids=list(TABLES))
 def test_a_table_has_every_option_and_no_other(heading: str, model: type[BaseModel]) -> None:
-    assert {name for row in table(README, heading) for name in code(row[0])} == wanted(model)
+    assert {name for row in table(PAGE_OF[heading], heading) for name in code(row[0])} == wanted(model)
 
 
 @pytest.mark.parametrize(("kind", "row"), ROWS, ids=[row[0] for _, row in ROWS])
@@ -121,11 +123,11 @@ def test_nested_options_are_all_listed() -> None:
     assert NESTED["provisioned_poller_config"] == tuple(ProvisionedPollerConfig.model_fields)
 
 
-@pytest.mark.parametrize("text", blocks(README, "yaml"))
+@pytest.mark.parametrize("text", [*blocks(README, "yaml"), *blocks(CONFIGURATION, "yaml")])
 def test_a_yaml_block_is_a_configuration(text: str, tmp_path: Path) -> None:
     path = tmp_path / "esm.yaml"
     path.write_text(text)
-    loaded = load(path, environ={"BILLING_SECRET": "s"})
+    loaded = load(path, environ={"BILLING_SECRET": "s", "SQS": "http://127.0.0.1:9324"})
     assert loaded.config.mappings
     assert not loaded.warnings
 

@@ -1,5 +1,7 @@
 """Every error of a vendor's client has a short code, a reason for people, and no secret in it."""
 
+import errno
+import socket
 import traceback
 from collections.abc import Callable
 
@@ -121,6 +123,11 @@ def test_a_missing_queue_has_awss_text_whatever_the_server_says() -> None:
     )
 
 
+def test_a_missing_queue_is_named_where_it_is_known() -> None:
+    problem = disconnected(client_error("QueueDoesNotExist"), "SQS", "arn:q")
+    assert problem.reason.endswith("The specified queue does not exist. (arn:q)")
+
+
 def test_a_role_that_cannot_be_assumed_is_not_blamed_on_the_queue() -> None:
     problem = disconnected(client_error("AccessDenied", operation="AssumeRole"), "SQS")
     assert problem.reason.startswith("Error occurred while AssumeRole. STS Error Code")
@@ -137,7 +144,17 @@ def test_only_the_first_line_of_a_message_is_shown() -> None:
     [
         (
             lambda: boto.EndpointConnectionError(endpoint_url="http://u:p@10.0.0.1:9324/", error=OSError()),
-            "cannot reach SQS at 10.0.0.1:9324: endpoint connection",
+            "cannot connect to SQS at 10.0.0.1:9324: no connection",
+        ),
+        (
+            lambda: boto.EndpointConnectionError(
+                endpoint_url="http://u:p@h:1/", error=ConnectionRefusedError(errno.ECONNREFUSED, "p")
+            ),
+            "cannot connect to SQS at h:1: connection refused",
+        ),
+        (
+            lambda: boto.EndpointConnectionError(endpoint_url="http://h:1/", error=socket.gaierror(-2, "p")),
+            "cannot connect to SQS at h:1: name not found",
         ),
         (
             lambda: boto.ReadTimeoutError(endpoint_url="https://sqs.eu-west-1.amazonaws.com/", error=OSError()),

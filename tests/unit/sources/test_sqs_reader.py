@@ -344,7 +344,7 @@ def test_a_check_of_a_missing_queue_is_broken_in_awss_words() -> None:
     assert finding == Finding(
         broken=True,
         text="Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
-        "SQS Error Message: The specified queue does not exist.",
+        f"SQS Error Message: The specified queue does not exist. ({ARN})",
     )
 
 

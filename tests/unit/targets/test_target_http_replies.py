@@ -99,6 +99,29 @@ def test_a_function_error_counts_whatever_the_status() -> None:
     assert isinstance(reply(429, X_Amz_Function_Error="Handled"), Refused)
 
 
+@pytest.mark.parametrize(
+    ("status", "location", "message"),
+    [
+        (404, "", "HTTP 404 Not Found from http://h/a: correct `url`"),
+        (401, "", "HTTP 401 Unauthorized from http://h/a: correct `auth` or `headers`"),
+        (
+            307,
+            "http://u:hunter2@there:8080/b?k=hunter2",
+            (
+                "HTTP 307 Temporary Redirect from http://h/a: redirects to http://there:8080/b: "
+                "set `url` to it, or, on the same host, `allow_redirects`"
+            ),
+        ),
+        (304, "", "HTTP 304 Not Modified from http://h/a: the redirect leads nowhere: correct `url`"),
+        (302, "http://[x", "HTTP 302 Found from http://h/a: the redirect leads nowhere: correct `url`"),
+    ],
+)
+def test_a_refusal_names_the_address_and_no_secret(status: int, location: str, message: str) -> None:
+    answer = Answered(status, {"Location": location}, b"")
+    url = URL("http://u:hunter2@h/a?k=hunter2#hunter2")
+    assert reply_to(answer, refused=(), timeout=1, now=NOW, url=url) == Refused(Outcome.MISCONFIGURED, message)
+
+
 HERE = URL("http://h/a?k=v")
 
 

@@ -294,7 +294,7 @@ def test_the_traceback_of_what_a_function_raises_is_on_its_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(KeyError) as caught:
-        {}["id"]
+        json.loads("{}")["id"]
     assert isinstance(raised(caught.value), Errored)
     shown = capsys.readouterr()
     assert "Traceback (most recent call last)" in shown.err
