@@ -8,10 +8,12 @@ could write to is looked up instead.
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil  # type: ignore[import-untyped]
 
 _BASE = "localhost/base:test"
 _IMAGE = "localhost/esm:test"
@@ -84,7 +86,11 @@ class Image:
             try:
                 yield process
             finally:
+                family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
                 process.kill()
+                for each in family:  # they would outlive the program that started them
+                    with suppress(psutil.NoSuchProcess):
+                        each.kill()
 
     def _argv(self, argv: Sequence[str], mounts: Sequence[str], env: Mapping[str, str]) -> list[str]:
         volumes = [word for mount in mounts for word in ("--volume", mount)]
