@@ -64,7 +64,8 @@ class Delivery:
 
     async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Reply, Verdict]:
         started = self.world.monotonic()
-        age = max(0.0, self.world.wall() - min(record.arrived for record in batch))
+        now = self.world.wall()
+        ages = [max(0.0, now - record.arrived) for record in batch]
         reply = await self.dispatcher.invoke(
             Invocation(
                 payload=self.codec.render(batch),
@@ -89,9 +90,10 @@ class Delivery:
                 records=len(batch),
                 failed=len(verdict.failed),
                 outcome=verdict.outcome,
-                oldest=age,
+                ages=ages,
                 duration=self.world.monotonic() - started,
                 why=verdict.why,
+                meta=reply.meta,
             )
         )
         return reply, verdict

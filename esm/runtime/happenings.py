@@ -4,7 +4,7 @@ The loops call `tell(happening)` and know nothing of logs, metrics or status; th
 carries everything its observers need, so that a log line and a counter can never disagree.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -38,8 +38,8 @@ class Rejection(Happening, frozen=True):
 
 
 class Invoked(Happening, frozen=True):
-    """An invocation ended. `failed` of its `records` failed; `oldest` is the age of the oldest when it was
-    handed over, `duration` the time the target took, both in seconds.
+    """An invocation ended. `failed` of its `records` failed; `ages` holds the age of each when it was handed
+    over, `duration` the time the target took, both in seconds. `meta` is what the reply told of itself.
     """
 
     batch_id: str
@@ -47,9 +47,10 @@ class Invoked(Happening, frozen=True):
     records: int
     failed: int
     outcome: Outcome
-    oldest: float
+    ages: Sequence[float]
     duration: float
     why: str
+    meta: Mapping[str, str] = {}
 
 
 class Paused(Happening, frozen=True):

@@ -74,7 +74,7 @@ def _invoked(series: Series, told: Invoked) -> None:
     series.invoked.inc(told.records)
     series.duration.observe(told.duration)
     series.size.observe(told.records)
-    series.age.observe(told.oldest)
+    series.ages.observe(told.ages)
     failed = unsuccessful(told)
     if failed:
         series.failed.inc(failed)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from esm.model import Outcome
+from esm.telemetry.ages import Ages
 
 COUNTERS: Mapping[str, str] = {
     "esm_polled_events": "Records read from the source",
@@ -62,13 +63,8 @@ class Families:
         self.sizes = Histogram(
             "esm_batch_records", "Records of one call", ["mapping"], buckets=_RECORDS, registry=registry
         )
-        self.ages = Histogram(
-            "esm_event_age_seconds",
-            "Age of the oldest record of a batch when it was handed to the target",
-            ["mapping"],
-            buckets=_AGES,
-            registry=registry,
-        )
+        self.ages = Ages("esm_event_age_seconds", "Age of a record when it was handed to the target", _AGES)
+        registry.register(self.ages)
 
 
 class Series:
@@ -95,7 +91,7 @@ class Series:
         self.extensions = [families.extensions.labels(mapping, result) for result in EXTENSIONS]
         self.duration = families.durations.labels(mapping)
         self.size = families.sizes.labels(mapping)
-        self.age = families.ages.labels(mapping)
+        self.ages = families.ages.labels(mapping)
 
     def source_error(self, code: str) -> Counter:
         """The counter of one error code; codes are few but not known beforehand."""
@@ -106,8 +102,9 @@ class Series:
     def remove(self) -> None:
         """Takes every series of the mapping out of the registry."""
         families, mapping = self._families, self._mapping
-        for family in (*families.counters.values(), families.durations, families.sizes, families.ages):
+        for family in (*families.counters.values(), families.durations, families.sizes):
             family.remove(mapping)
+        families.ages.remove(mapping)
         for outcome in Outcome:
             families.invocations.remove(mapping, outcome.value)
         for result in EXTENSIONS:

@@ -62,7 +62,7 @@ async def operator() -> AsyncIterator[Operator]:
 
 
 def called(outcome: Outcome, mapping: str = "orders") -> Invoked:
-    return Invoked(mapping, "b", 1, 10, 0, outcome, 0.1, 0.1, "status 404")
+    return Invoked(mapping, "b", 1, 10, 0, outcome, (0.1,), 0.1, "status 404")
 
 
 async def test_healthz_never_depends_on_a_mapping(operator: Operator) -> None:

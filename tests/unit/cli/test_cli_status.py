@@ -55,7 +55,7 @@ def document() -> bytes:
         records=3,
         failed=3,
         outcome=Outcome.FUNCTION_ERROR,
-        oldest=0.0,
+        ages=(0.0,),
         duration=0.0,
         why="[red]KeyError[/red]: 'x'",
     )

@@ -51,7 +51,7 @@ def call(outcome: Outcome, why: str = "") -> Invoked:
         records=10,
         failed=3,
         outcome=outcome,
-        oldest=0.1,
+        ages=(0.1,),
         duration=0.25,
         why=why,
     )

@@ -54,7 +54,7 @@ def call(outcome: Outcome, *, records: int = 10, failed: int = 0, why: str = "")
         records=records,
         failed=failed,
         outcome=outcome,
-        oldest=0.1,
+        ages=(0.1,),
         duration=0.2,
         why=why,
     )
