@@ -139,13 +139,15 @@ class Verdict(Struct, frozen=True):
     """What a reply means for the records of its batch; the three lists are disjoint and cover the batch.
 
     `done` may be deleted, `failed` is left to the queue's own redelivery, `refused` never reached the
-    function and is to be sent again as it is. `why` is for people: the error's text, the offending identifier.
+    function and is to be sent again as it is. `retry_after` is how long it asked us to wait, in seconds. `why`
+    is for people: the error's text, the offending identifier.
     """
 
     outcome: Outcome
     done: tuple[Record, ...] = ()
     failed: tuple[Record, ...] = ()
     refused: tuple[Record, ...] = ()
+    retry_after: float | None = None
     why: str = ""
 
 
@@ -154,3 +156,15 @@ class Finding(Struct, frozen=True):
 
     broken: bool
     text: str
+
+
+class DataKeys(Struct, frozen=True):
+    """Where a source's records have their data, for filters: `names` are keys at the top of a record.
+
+    A pattern expects an object or a plain string there, and a record may have the other. `lenient`: then only the
+    rest of the pattern counts; otherwise the record is dropped. `only_json`: patterns for a string are refused.
+    """
+
+    names: tuple[str, ...] = ()
+    lenient: bool = False
+    only_json: bool = False

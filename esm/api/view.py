@@ -25,7 +25,8 @@ def _mapping(seen: MappingStatus) -> dict[str, Any]:
         "since": _moment(seen.state_since),
         "last_processing_result": seen.last_processing_result,
         "result_since": _moment(seen.result_since),
-        "last_error": {"text": error.text, "at": _moment(error.at)} if error else None,
+        "last_error": {**error.meta, "text": error.text, "at": _moment(error.at)} if error else None,
+        "last_reply": dict(seen.last_reply),
         **msgspec.to_builtins(seen.live or Live()),
         "counts": msgspec.to_builtins(seen.counts),
         "queue": {

@@ -20,6 +20,7 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
         },
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
         memory_limit=config.settings.memory_limit,
+        maximum_concurrency=config.settings.maximum_concurrency,
     )
 
 
@@ -71,10 +72,11 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
 
 def _target(target: TargetConfig, settings: Settings) -> TargetPlan:
     rate = target.limits.invocations_per_second
+    reserved = target.limits.reserved_concurrency
     return TargetPlan(
         name=target.name,
         open=partial(target_of, target, settings),
-        reserved_concurrency=target.limits.reserved_concurrency,
+        reserved_concurrency=target.plugin.slots(target.options) if reserved is None else reserved,
         pace=None if rate is None else Rate(rate),
     )
 

@@ -117,6 +117,9 @@ class Settings(Options):
     ] = Field(default_factory=default_limit)
     """Bytes of records held over all mappings, such as 512MiB; half of what the container or machine has."""
 
+    maximum_concurrency: Annotated[Count, Field(ge=1, le=100_000)] | None = None
+    """Batches at targets at once, over all mappings, shared fairly between them."""
+
     shutdown_grace: Annotated[Duration, Field(ge=0, le=86_400, allow_inf_nan=False)] = 45.0
     """How long batches in flight may take to finish after SIGTERM."""
 

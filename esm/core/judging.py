@@ -17,8 +17,8 @@ def judge(records: Sequence[Record], reply: Reply, *, reports_failures: bool, wh
     `whole_groups` extends a reported failure to what follows it in its group (`fifo_failure: group`, D6).
     """
     match reply:
-        case Refused(outcome=outcome, message=message):
-            return Verdict(outcome, refused=tuple(records), why=message)
+        case Refused(outcome=outcome, message=message, retry_after=asked):
+            return Verdict(outcome, refused=tuple(records), retry_after=asked, why=message)
         case Errored(outcome=outcome, message=message):
             return Verdict(outcome, failed=tuple(records), why=message)
         case Returned(payload=payload) if reports_failures:

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esm.core.backoff import Backoff
+from esm.core.breaker import pause_after
 from esm.core.judging import judge
-from esm.model import Invocation, Outcome, Record, Refused, Reply, Verdict
+from esm.model import Invocation, Record, Verdict
 from esm.ports import Codec
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
@@ -20,10 +20,6 @@ from esm.runtime.happenings import Invoked, Paused
 from esm.runtime.plan import QueueOptions
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
-
-_REFUSED = Backoff(base=1.0, cap=10.0)
-_MISCONFIGURED = Backoff(base=1.0, cap=60.0)
-_LONGEST_PAUSE = 300.0  # whatever the target asks for: somebody has to find out when it is back
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +40,25 @@ class Delivery:
         batch_id = self.world.new_id()
         attempt = 0
         while batch := await self.custody.still_ours(batch):
-            async with self.dispatcher.slot(self.stop, self._patience(batch)) as granted:
+            async with self.dispatcher.slot(self.stop, self._patience(batch, attempt)) as granted:
                 if granted:
                     batch = await self.custody.still_ours(batch)
                     if not batch:
                         return
                     attempt += 1
-                    reply, verdict = await self._invoke(batch_id, batch, attempt)
+                    verdict = await self._invoke(batch_id, batch, attempt)
             if granted and not verdict.refused:
                 await self.custody.settle(batch_id, batch, verdict)
                 return
-            if not granted or await self._pause(batch_id, batch, attempt, reply):
+            if not granted or await self._pause(batch_id, batch, attempt, verdict):
                 await self._not_sent(batch_id, batch, attempt)
                 return
 
-    def _patience(self, batch: Sequence[Record]) -> float:
-        """Seconds to wait for a slot; none once the engine stops."""
-        return 0.0 if self.stop.is_set() else self.custody.patience(batch)
+    def _patience(self, batch: Sequence[Record], attempt: int) -> float:
+        """Seconds to wait for a slot: what has been refused is held no longer than D1 allows."""
+        return self.custody.time_left(batch) if attempt else self.custody.patience(batch)
 
-    async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> tuple[Reply, Verdict]:
+    async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> Verdict:
         started = self.world.monotonic()
         now = self.world.wall()
         ages = [max(0.0, now - record.arrived) for record in batch]
@@ -81,7 +77,7 @@ class Delivery:
             reports_failures=self.options.reports_failures,
             whole_groups=self.options.whole_groups,
         )
-        self.dispatcher.learn(verdict.outcome, started)
+        self.dispatcher.learn(verdict, started)
         self.world.tell(
             Invoked(
                 self.mapping,
@@ -96,19 +92,12 @@ class Delivery:
                 meta=reply.meta,
             )
         )
-        return reply, verdict
+        return verdict
 
-    async def _pause(self, batch_id: str, batch: Sequence[Record], attempt: int, reply: Reply) -> bool:
-        """Waits before a refused batch is sent again; True if it must not be: stop, or held too long.
-
-        A target that is busy or down comes back by itself, so it is asked again soon; one that is configured
-        wrongly waits for a person.
-        """
+    async def _pause(self, batch_id: str, batch: Sequence[Record], attempt: int, verdict: Verdict) -> bool:
+        """Waits before a refused batch is sent again; True if it must not be: stop, or held too long."""
         left = self.custody.time_left(batch)
-        lasting = isinstance(reply, Refused) and reply.outcome is Outcome.MISCONFIGURED
-        asked = reply.retry_after if isinstance(reply, Refused) else None
-        backoff = _MISCONFIGURED if lasting else _REFUSED
-        pause = max(backoff.pause(attempt, self.world.chance()), min(asked or 0.0, _LONGEST_PAUSE))
+        pause = pause_after(verdict.outcome, attempt, verdict.retry_after, self.world.chance())
         self.world.tell(Paused(self.mapping, batch_id, len(batch), min(pause, left)))
         return await self.stop.within(min(pause, left)) or pause >= left
 

@@ -1,110 +1,88 @@
 """Who may call the target, and how many at once.
 
-A `SharedTarget` is one target with the slots that all mappings naming it share, handed out in turn between the
-mappings. A `Dispatcher` is one mapping's way to it: its own slots, whose number follows backlog and health, and
-what the last answers mean for reading on.
+A `SharedTarget` is one target with what all mappings naming it share: its circuit breaker, its slots, handed out
+in turn between the mappings, its pace, and the slots of the whole engine. A `Dispatcher` is one mapping's way to
+it: its own limit, which follows backlog and health, and what the answers mean for reading on.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 
 from esm.core import concurrency
-from esm.model import Errored, Invocation, Outcome, Reply
-from esm.ports import Pace, Target
-from esm.runtime.plan import QueueOptions
+from esm.core.breaker import REFUSALS
+from esm.model import Errored, Invocation, Outcome, Reply, Verdict
+from esm.ports import Target
+from esm.runtime.circuit import Circuit
+from esm.runtime.happenings import CircuitClosed, CircuitOpened
+from esm.runtime.plan import QueueOptions, TargetPlan
 from esm.runtime.signals import Stop
+from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
-
-_REFUSALS = frozenset({Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE})
-
-
-class FairSlots:
-    """So many slots, handed out in turn between the mappings that wait for one."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-
-    async def take(self, mapping: str) -> None:
-        """Waits for a slot; cancelling gives up the wait, and the slot if it was granted meanwhile."""
-        if self._free:
-            self._free -= 1
-            return
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(mapping, deque()).append(ticket)
-        try:
-            await ticket
-        except asyncio.CancelledError:
-            if ticket.done() and not ticket.cancelled():
-                self.give()
-            raise
-
-    def give(self) -> None:
-        """Gives a slot to the mapping whose turn it is, or back."""
-        while self._waiting:
-            mapping, tickets = next(iter(self._waiting.items()))
-            del self._waiting[mapping]
-            while tickets and tickets[0].done():
-                tickets.popleft()
-            if tickets:
-                tickets.popleft().set_result(None)
-                if tickets:
-                    self._waiting[mapping] = tickets
-                return
-        self._free += 1
 
 
 class SharedTarget:
-    """A target, its `reserved_concurrency` (None means no cap, 0 that it is switched off) and its pace.
+    """A target, opened, under the terms of its plan; `engine_slots` bound all targets together, if at all."""
 
-    Whoever has a slot waits at the gate for the pace, one at a time, so that the pace is shared in turn as well.
-    """
-
-    def __init__(self, target: Target, cap: int | None, pace: Pace | None = None) -> None:
+    def __init__(self, target: Target, plan: TargetPlan, engine_slots: FairSlots | None, world: World) -> None:
+        cap = plan.reserved_concurrency
         self.target = target
+        self.name = plan.name
         self.closed = cap == 0
+        self.circuit = Circuit(world)
         self._slots = None if cap is None else FairSlots(cap)
-        self._pace = pace
+        self._engine_slots = engine_slots
+        self._pace = plan.pace
         self._gate = FairSlots(1)
 
-    async def acquire(self, mapping: str, stop: Stop, within: float) -> bool:
-        """Waits for a slot and the pace; False if the stop or the time limit (seconds) came first."""
-        if self._slots is None and self._pace is None:
-            return not stop.is_set()
+    async def acquire(self, mapping: str, stop: Stop, within: float) -> ExitStack | None:
+        """Waits until `mapping` may call; closing the permit gives everything back.
+
+        None if the stop or the time limit (seconds) came first.
+        """
+        if stop.is_set():
+            return None
+        permit = ExitStack()
+        if self._is_free():
+            return permit
         try:
             async with stop.limit(within):
-                await self._enter(mapping)
+                await self._enter(mapping, permit)
         except TimeoutError:
-            return False
-        return True
+            permit.close()
+            return None
+        except BaseException:
+            permit.close()
+            raise
+        return permit
 
-    def release(self) -> None:
-        """Gives the slot back."""
-        if self._slots is not None:
-            self._slots.give()
+    def _is_free(self) -> bool:
+        terms = (self._slots, self._engine_slots, self._pace)
+        return terms == (None, None, None) and not self.circuit.is_open()
 
-    async def _enter(self, mapping: str) -> None:
+    async def _enter(self, mapping: str, permit: ExitStack) -> None:
+        """A slot of the engine comes last: nobody who has one waits for anything but the target."""
+        await self.circuit.passed(mapping, permit)
         if self._slots is not None:
             await self._slots.take(mapping)
-        if self._pace is not None:
-            try:
-                await self._paced(mapping, self._pace)
-            except BaseException:
-                self.release()
-                raise
-
-    async def _paced(self, mapping: str, pace: Pace) -> None:
-        await self._gate.take(mapping)
+            permit.callback(self._slots.give)
+        if self._pace is None:
+            await self._take_of_engine(mapping, permit)
+            return
+        await self._gate.take(mapping)  # one at a time, so that the pace is shared in turn as well
         try:
-            await pace.turn()
+            await self._pace.turn()
+            await self._take_of_engine(mapping, permit)
         finally:
             self._gate.give()
 
+    async def _take_of_engine(self, mapping: str, permit: ExitStack) -> None:
+        if self._engine_slots is not None:
+            await self._engine_slots.take(mapping)
+            permit.callback(self._engine_slots.give)
+
 
 class Dispatcher:
-    """One mapping's slots and invocations."""
+    """One mapping's slots and invocations, over all its lanes."""
 
     def __init__(self, mapping: str, shared: SharedTarget, options: QueueOptions, world: World) -> None:
         self._mapping = mapping
@@ -112,8 +90,8 @@ class Dispatcher:
         self._world = world
         self._scale = concurrency.scale_from(options.starts_at, options.concurrency, world.monotonic())
         self._health = concurrency.health_of(options.concurrency)
+        self._refused = False
         self.in_flight = 0
-        self.refused = False
 
     @property
     def limit(self) -> int:
@@ -122,13 +100,34 @@ class Dispatcher:
 
     @property
     def free(self) -> int:
-        """Slots for another batch."""
-        return 0 if self._shared.closed else max(0, self.limit - self.in_flight)
+        """Slots that another batch may take now; after a refusal one, which finds out whether that is over."""
+        circuit = self._shared.circuit
+        if self._shared.closed or circuit.shut_for:
+            return 0
+        limit = 1 if self._refused or circuit.is_open() else self.limit
+        return max(0, limit - self.in_flight)
 
     @property
-    def open(self) -> bool:
-        """A batch that is due may be sent now; after a refusal one at a time finds out whether that is over."""
-        return self.free > 0 and not (self.refused and self.in_flight > 0)
+    def circuit_open(self) -> bool:
+        """The target is left alone but for probes."""
+        return self._shared.circuit.is_open()
+
+    @property
+    def shut_for(self) -> float | None:
+        """Seconds until slots may become free although no batch ends; None if time alone frees none."""
+        return self._shared.circuit.shut_for or None
+
+    def when_closed(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` each time the target's circuit closes; returns how to withdraw it."""
+        return self._shared.circuit.when_closed(listener)
+
+    def began(self) -> None:
+        """A batch takes one of the free slots."""
+        self.in_flight += 1
+
+    def ended(self) -> None:
+        """It has left, one way or another."""
+        self.in_flight -= 1
 
     def backlog(self, now: float, *, full: bool, all_taken: bool) -> None:
         """What a read says of the backlog moves the limit."""
@@ -138,12 +137,12 @@ class Dispatcher:
     @asynccontextmanager
     async def slot(self, stop: Stop, within: float) -> AsyncIterator[bool]:
         """A slot of the target, held for what is inside; False if the stop or `within` seconds came first."""
-        granted = await self._shared.acquire(self._mapping, stop, within)
-        try:
-            yield granted
-        finally:
-            if granted:
-                self._shared.release()
+        permit = await self._shared.acquire(self._mapping, stop, within)
+        if permit is None:
+            yield False
+            return
+        with permit:
+            yield True
 
     async def invoke(self, call: Invocation) -> Reply:
         """Calls the target; to be used with a slot, which is never held over a pause."""
@@ -152,13 +151,26 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 -- a target that breaks its contract must not break the lane
             return Errored(Outcome.FUNCTION_ERROR, f"the target raised {type(error).__name__}: {error}")
 
-    def learn(self, outcome: Outcome, started: float) -> None:
-        """What the outcome of an invocation that began at `started` means for the next ones.
+    def learn(self, verdict: Verdict, started: float) -> None:
+        """What came of an invocation that began at `started`, and what it means for the next ones.
 
-        A refusal is neutral and a partial failure is no reason to slow down.
+        A refusal is neutral for the function's health, and a partial failure is no reason to slow down.
         """
-        self.refused = outcome in _REFUSALS
-        if outcome in {Outcome.FUNCTION_ERROR, Outcome.TIMEOUT}:
+        self._refused = verdict.outcome in REFUSALS
+        if self._refused:
+            self._not_reached(verdict)
+            return
+        if self._shared.circuit.is_open():
+            self._world.tell(CircuitClosed(self._mapping, self._shared.name, self._shared.circuit.open_for))
+        self._shared.circuit.reached()
+        if verdict.outcome in {Outcome.FUNCTION_ERROR, Outcome.TIMEOUT}:
             self._health = self._health.failed(started, self._world.monotonic(), self.limit)
-        elif not self.refused:
+        else:
             self._health = self._health.succeeded()
+
+    def _not_reached(self, verdict: Verdict) -> None:
+        circuit = self._shared.circuit
+        if circuit.refused(verdict.outcome, verdict.retry_after):
+            self._world.tell(
+                CircuitOpened(self._mapping, self._shared.name, circuit.refusals, circuit.shut_for, verdict.why)
+            )

@@ -18,6 +18,7 @@ from esm.runtime.mapping import MappingRun
 from esm.runtime.memory import Memory
 from esm.runtime.plan import EnginePlan, MappingPlan
 from esm.runtime.signals import Stop, hurry
+from esm.runtime.slots import FairSlots
 from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 
@@ -77,10 +78,10 @@ class Engine:
 
     async def _run(self, opened: AsyncExitStack) -> None:
         memory = Memory(self.plan.memory_limit)
+        most = self.plan.maximum_concurrency
+        slots = None if most is None else FairSlots(most)
         targets = {
-            name: SharedTarget(
-                await opened.enter_async_context(target.open()), target.reserved_concurrency, target.pace
-            )
+            name: SharedTarget(await opened.enter_async_context(target.open()), target, slots, self.world)
             for name, target in self.plan.targets.items()
         }
 

@@ -61,6 +61,24 @@ class Paused(Happening, frozen=True):
     pause: float
 
 
+class CircuitOpened(Happening, frozen=True):
+    """`target` refused `refusals` calls in a row: it is left alone but for probes, the first after `pause`
+    seconds.
+    """
+
+    target: str
+    refusals: int
+    pause: float
+    why: str
+
+
+class CircuitClosed(Happening, frozen=True):
+    """A call reached `target` again, `seconds` after its circuit opened."""
+
+    target: str
+    seconds: float
+
+
 class Deleted(Happening, frozen=True):
     """Done records were deleted; `undeleted` could not be, so they will be delivered again."""
 

@@ -94,17 +94,14 @@ class Intake:
         )
         if limit or credit <= 0:
             self._small_since = now
-        return limit, reading.PATIENCE if credit > 0 else None
+        return limit, reading.PATIENCE if credit > 0 else self.dispatcher.shut_for
 
     def _credit(self) -> int:
         """Records that could be sent soon if we had them."""
         gathered = len(self.custody.waiting) + self._reserved
         if self.custody.waiting.ready_bytes >= self.room * max(1, self.dispatcher.free):
             return 0
-        if self.dispatcher.refused:
-            credit = 0 if self.dispatcher.in_flight else self.options.batch_size - gathered
-        else:
-            credit = self.dispatcher.free * self.options.batch_size - gathered
+        credit = self.dispatcher.free * self.options.batch_size - gathered
         return min(credit, self._room())
 
     def _room(self) -> int:

@@ -1,7 +1,7 @@
 """One mapping: its source's lanes, each driven by the discipline that fits, until it is told to stop."""
 
 from collections.abc import AsyncIterator, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from esm.errors import Disconnected
 from esm.model import Lane
@@ -25,7 +25,11 @@ class MappingRun:
     memory: Memory
     board: StatusBoard
     world: World
-    _broken: bool = False
+    _broken: bool = field(default=False, init=False)
+    _dispatcher: Dispatcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dispatcher = Dispatcher(self.plan.name, self.shared, self.plan.options, self.world)
 
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained."""
@@ -46,12 +50,11 @@ class MappingRun:
             yield {lane.name: lane for lane in lanes}
 
     async def _run_lane(self, _name: str, lane: Lane, stop: Stop) -> None:
-        dispatcher = Dispatcher(self.plan.name, self.shared, self.plan.options, self.world)
         async with self.plan.source.open(lane) as reader:
             if self._broken:
                 self._broken = False
                 self.world.tell(SourceRecovered(self.plan.name))
-            run = QueueLane(self.plan, reader, dispatcher, memory=self.memory, world=self.world, stop=stop)
+            run = QueueLane(self.plan, reader, self._dispatcher, memory=self.memory, world=self.world, stop=stop)
             self.board.attach(self.plan.name, run.live)
             try:
                 await run.run()

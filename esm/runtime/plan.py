@@ -55,8 +55,12 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """Everything one process runs; `memory_limit` bounds the bytes held over all mappings."""
+    """Everything one process runs.
+
+    `memory_limit` bounds the bytes held over all mappings, `maximum_concurrency` the batches at all targets.
+    """
 
     mappings: Mapping[str, MappingPlan]
     targets: Mapping[str, TargetPlan]
     memory_limit: int
+    maximum_concurrency: int | None = None

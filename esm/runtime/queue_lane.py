@@ -7,6 +7,7 @@ not before, because our own open read would take it again. What is at the target
 """
 
 import asyncio
+from contextlib import ExitStack
 
 from esm.core.batching import BatchRule, due_in, room_for
 from esm.errors import Disconnected
@@ -81,11 +82,14 @@ class QueueLane:
             pollers=self._intake.open_reads,
             gathered=len(self._custody.waiting),
             held_bytes=self._custody.held_bytes,
+            circuit_open=self._dispatcher.circuit_open,
         )
 
     async def run(self) -> None:
         """Until the stop has come and everything read has left our hands."""
-        withdraw = self._stop.then(self._wake)
+        withdraw = ExitStack()
+        withdraw.callback(self._stop.then(self._wake))
+        withdraw.callback(self._dispatcher.when_closed(self._wake))
         try:
             async with asyncio.TaskGroup() as upkeep:
                 keepers = [upkeep.create_task(self._keep()), upkeep.create_task(self._measure())]
@@ -95,7 +99,7 @@ class QueueLane:
                 for keeper in keepers:
                     keeper.cancel()
         finally:
-            withdraw()
+            withdraw.close()
             self._custody.abandon()
             if left := self._custody.ids():
                 self._world.tell(Abandoned(self._mapping, left))
@@ -113,13 +117,15 @@ class QueueLane:
             due = due_in(
                 self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
             )
-            if due == 0 and self._dispatcher.open:
-                self._dispatcher.in_flight += 1
+            if due == 0 and self._dispatcher.free:
+                self._dispatcher.began()
                 work.create_task(self._deliver(self._custody.take(self._rule)))
             elif due == 0 and (overstayed := self._overstayed()) <= 0:
                 await self._give_back_oldest()
+            elif due == 0:
+                await self._sendable.heard(min(overstayed, self._dispatcher.shut_for or overstayed))
             else:
-                await self._sendable.heard(overstayed if due == 0 else due)
+                await self._sendable.heard(due)
         await self._intake.over.wait()
         await self._custody.give_back(self._custody.waiting.clear(), "stopping")
 
@@ -127,7 +133,7 @@ class QueueLane:
         try:
             await self._delivery.deliver(batch)
         finally:
-            self._dispatcher.in_flight -= 1
+            self._dispatcher.ended()
             self._custody.unlock(batch)
             self._wake()
 

@@ -46,7 +46,8 @@ class Live(Struct, frozen=True):
     """Figures of a running mapping, taken when somebody looks.
 
     `concurrency`: batches in flight, of at most `concurrency_limit` now; `pollers`: receive loops; `held_bytes`:
-    what is held in memory; `gathered`: how many of the held records were not sent yet.
+    what is held in memory; `gathered`: how many of the held records were not sent yet; `circuit_open`: the target
+    refused so often that it is left alone but for probes.
     """
 
     concurrency: int = 0
@@ -54,13 +55,18 @@ class Live(Struct, frozen=True):
     pollers: int = 0
     held_bytes: int = 0
     gathered: int = 0
+    circuit_open: bool = False
 
 
 class LastError(Struct, frozen=True):
-    """The latest thing that went wrong, at epoch seconds `at`; it stays when the mapping is well again."""
+    """The latest thing that went wrong, at epoch seconds `at`; it stays when the mapping is well again.
+
+    `meta` is what the reply told of itself, if it was one: request id, executed version, the tail of the log.
+    """
 
     text: str
     at: float
+    meta: Mapping[str, str] = {}
 
 
 class Counts(Struct, frozen=True):
@@ -93,7 +99,8 @@ class MappingStatus(Struct, frozen=True):
     """One mapping at one moment. `state_since` and `result_since` are epoch seconds.
 
     `last_processing_result` is "No records processed", "OK" or "PROBLEM: …", the words of AWS's
-    `GetEventSourceMapping`; `blame` says whose problem it is. `live` is None while nothing runs.
+    `GetEventSourceMapping`; `blame` says whose problem it is. `last_reply` is what the latest reply told of
+    itself. `live` is None while nothing runs.
     """
 
     state: str
@@ -102,6 +109,7 @@ class MappingStatus(Struct, frozen=True):
     result_since: float
     blame: Blame | None
     last_error: LastError | None
+    last_reply: Mapping[str, str]
     counts: Counts
     depth: Depth
     live: Live | None
@@ -118,6 +126,7 @@ class _Row:
     source: Trouble | None = None
     answer: Trouble | None = None
     last_error: LastError | None = None
+    last_reply: Mapping[str, str] = field(default_factory=dict)
     polled: int = 0
     invoked: int = 0
     failed_invoke: int = 0
@@ -171,7 +180,8 @@ class StatusBoard:
             note(row, happening)
         wrong = complaint(happening)
         if wrong:
-            row.last_error = LastError(shown(wrong), self._wall())
+            meta = happening.meta if isinstance(happening, Invoked) else {}
+            row.last_error = LastError(shown(wrong), self._wall(), meta)
 
     def attach(self, mapping: str, live: Callable[[], Live]) -> None:
         """From now on `live` gives the mapping's figures; it only reads, and may be called in another thread."""
@@ -230,6 +240,7 @@ class StatusBoard:
         row.invoked += told.records
         row.failed_invoke += unsuccessful(told)
         row.invocations[told.outcome] += 1
+        row.last_reply = told.meta
         answer = answer_trouble(told)
         if not row.worked and reached(told):
             row.worked = True
@@ -263,6 +274,7 @@ def _view(row: _Row, now: float) -> MappingStatus:
         result_since=row.result_since,
         blame=row.trouble.blame if row.trouble else None,
         last_error=row.last_error,
+        last_reply=row.last_reply,
         counts=Counts(
             polled=row.polled,
             filtered=0,

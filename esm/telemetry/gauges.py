@@ -19,6 +19,10 @@ _LIVE: dict[str, tuple[str, Callable[[Live], int]]] = {
     "esm_pollers": ("Receive loops that read the source", lambda live: live.pollers),
     "esm_held_bytes": ("Bytes of records held in memory", lambda live: live.held_bytes),
     "esm_gathered_events": ("Records held that were not sent yet", lambda live: live.gathered),
+    "esm_circuit_open": (
+        "1 while the target is left alone but for probes, because it refused every call",
+        lambda live: int(live.circuit_open),
+    ),
 }
 _QUEUE: dict[str, tuple[str, Callable[[MappingStatus], float | None]]] = {
     "esm_queue_visible": ("Messages that wait in the queue, as it says", lambda seen: seen.depth.visible),

@@ -13,6 +13,8 @@ from esm.model import Outcome
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
+    CircuitClosed,
+    CircuitOpened,
     Crashed,
     Deleted,
     Extended,
@@ -62,6 +64,8 @@ class LogObserver:
         self._says: dict[type[Happening], Callable[[Any], None]] = {
             Abandoned: self._abandoned,
             BackPressure: self._over_limit,
+            CircuitClosed: self._circuit_closed,
+            CircuitOpened: self._circuit_opened,
             Crashed: self._crashed,
             Deleted: self._deleted,
             Extended: self._extended,
@@ -136,6 +140,15 @@ class LogObserver:
         self._write(
             "warning", "record cannot be sent, left to its queue", told, told.why, record_id=told.record_id
         )
+
+    def _circuit_opened(self, told: CircuitOpened) -> None:
+        event = "target refused every call, left alone but for probes"
+        pause = round(told.pause, 3)
+        self._write("error", event, told, told.why, target=told.target, refusals=told.refusals, probe_in=pause)
+
+    def _circuit_closed(self, told: CircuitClosed) -> None:
+        event = "target can be called again"
+        self._write("info", event, told, target=told.target, after=round(told.seconds, 3))
 
     def _source_failed(self, told: SourceFailed) -> None:
         self._write("error", "source cannot be used", told, told.reason, error=told.code, retry_in=told.pause)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.runtime.engine import Engine
-from esm.runtime.happenings import Happening
+from esm.runtime.happenings import CircuitOpened, Happening
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
 from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
@@ -87,11 +87,14 @@ class Function:
         self._oracle = oracle
         self._faults = faults
         self._reports = reports_failures
+        self._up_at = 0.0
 
     async def invoke(self, call: Invocation) -> Reply:
         ids: list[str] = json.loads(call.payload)
         if refused := await self._refuses():
             return refused
+        if self._down():
+            return Refused(Outcome.UNREACHABLE, "scripted outage")
         self._oracle.starts(ids)
         failed = {id_ for id_ in ids if self._faults.hit("record fails")}
         succeeded: set[str] = set()
@@ -117,6 +120,13 @@ class Function:
                 return Refused(outcome, "scripted", 2.0 if self._faults.hit("retry after") else None)
         return None
 
+    def _down(self) -> bool:
+        """One outage, which lasts: only that opens the circuit."""
+        now = asyncio.get_running_loop().time()
+        if not self._up_at and self._faults.hit("outage"):
+            self._up_at = now + self._faults.chance.choice([30.0, 300.0, 3_000.0])
+        return now < self._up_at
+
     def _answer(self, ids: list[str], failed: set[str]) -> Reply:
         if self._faults.hit("function error"):
             return Errored(Outcome.FUNCTION_ERROR, "scripted")
@@ -129,6 +139,19 @@ class Function:
         return Returned(
             json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids if id_ in failed]}).encode()
         )
+
+
+class Spaced:
+    """A pace on virtual time: so many seconds between two calls."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, self._next - now))
+        self._next = max(self._next, now) + self._seconds
 
 
 class History:
@@ -163,7 +186,9 @@ class History:
             max_hold=chance.choice([60.0, 3600.0]),
         )
         self.cap = chance.choice([None, 1, 3])
-        most = min(self.options.concurrency, self.cap or 10**6)
+        self.cap_of_engine = chance.choice([None, 1, 2])
+        self.per_second = chance.choice([None, 0.2, 5.0])
+        most = min(self.options.concurrency, self.cap or 10**6, self.cap_of_engine or 10**6)
         self.oracle = Oracle(self.queue, most)
         self.memory_limit = chance.choice([100, 10**6])
         self.happened: list[Happening] = []
@@ -176,7 +201,7 @@ class History:
             wall=lambda: EPOCH + self.now(),
             chance=self.chance.random,
             new_id=lambda: f"{self.chance.getrandbits(64):016x}",
-            tell=self.happened.append,
+            tell=self._tell,
         )
         function = Function(self.oracle, self.faults, reports_failures=self.options.reports_failures)
 
@@ -190,10 +215,16 @@ class History:
                     "orders", "id", True, FakeSource(self.queue, self.faults), "fn", self.options
                 )
             },
-            targets={"fn": TargetPlan("fn", opened, self.cap)},
+            targets={"fn": TargetPlan("fn", opened, self.cap, self.per_second and Spaced(1 / self.per_second))},
             memory_limit=self.memory_limit,
+            maximum_concurrency=self.cap_of_engine,
         )
         return Engine(plan, StatusBoard(world.wall), world, grace=45.0)
+
+    def _tell(self, happening: Happening) -> None:
+        self.happened.append(happening)
+        if isinstance(happening, CircuitOpened):
+            self.faults.fired["circuit opened"] += 1
 
     async def produce(self) -> None:
         groups = [f"g{n}" for n in range(self.chance.choice([1, 3, 20]))]
@@ -239,7 +270,7 @@ class History:
 
 NEUTRAL = (
     "read fails", "over limit", "slow call", "throttled", "unreachable", "misconfigured", "retry after",
-    "slow function",
+    "slow function", "outage",
 )  # fmt: skip
 """Faults that must cost nothing: after them no message has been received twice."""
 
@@ -249,5 +280,5 @@ LEAKY = {"extension fails": 0.9, "slow function": 0.3, "record fails": 0.15, "fu
 FAULTS = (
     "read fails", "answer lost", "over limit", "slow call", "duplicate", "delete fails", "give back fails",
     "extension fails", "open fails", "throttled", "unreachable", "misconfigured", "retry after", "function error",
-    "timeout", "nonsense", "record fails", "slow function",
+    "timeout", "nonsense", "record fails", "slow function", "outage",
 )  # fmt: skip

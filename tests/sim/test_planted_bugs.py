@@ -1,6 +1,7 @@
 """The test of the tests: each bug known from engines of this kind, planted, must be seen by the oracle."""
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from esm.core.buffers import KeyedBuffer
 from esm.core.holding import Holding
 from esm.model import Record, Verdict
+from esm.runtime.circuit import Circuit
 from esm.runtime.custody import Custody
 from esm.runtime.delivery import Delivery
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.testing import loop
 from sim.history import History, Violation
 from sim.test_queue_lane import _play, _play_leaky, _play_neutral
@@ -108,7 +110,27 @@ def test_a_message_received_twice_taken_for_two(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.timeout(300)
 def test_more_batches_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Dispatcher, "open", property(lambda self: True))
+    monkeypatch.setattr(Dispatcher, "free", property(lambda self: 1))
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_a_cap_of_the_engine_that_binds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def careless(self: SharedTarget, *args: object) -> None:
+        return
+
+    monkeypatch.setattr(SharedTarget, "_take_of_engine", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_a_probe_that_never_gives_its_turn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = Circuit.passed
+
+    async def careless(self: Circuit, mapping: str, permit: ExitStack) -> None:
+        await passed(self, mapping, ExitStack())
+
+    monkeypatch.setattr(Circuit, "passed", careless)
     assert seen(_play)
 
 

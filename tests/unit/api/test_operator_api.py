@@ -62,7 +62,7 @@ async def operator() -> AsyncIterator[Operator]:
 
 
 def called(outcome: Outcome, mapping: str = "orders") -> Invoked:
-    return Invoked(mapping, "b", 1, 10, 0, outcome, (0.1,), 0.1, "status 404")
+    return Invoked(mapping, "b", 1, 10, 0, outcome, (0.1,), 0.1, "status 404", {"request_id": "r1"})
 
 
 async def test_healthz_never_depends_on_a_mapping(operator: Operator) -> None:
@@ -121,12 +121,14 @@ async def test_status_shows_every_mapping_in_awss_words(operator: Operator) -> N
         "since": at,
         "last_processing_result": "PROBLEM: Target unreachable: status 404",
         "result_since": at,
-        "last_error": {"text": "Target unreachable: status 404", "at": at},
+        "last_error": {"text": "Target unreachable: status 404", "at": at, "request_id": "r1"},
+        "last_reply": {"request_id": "r1"},
         "concurrency": 1,
         "concurrency_limit": 2,
         "pollers": 3,
         "held_bytes": 4,
         "gathered": 5,
+        "circuit_open": False,
         "counts": {
             "polled": 10,
             "filtered": 0,

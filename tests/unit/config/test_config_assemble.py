@@ -26,6 +26,7 @@ def test_a_plan_holds_everything(tmp_path: Path) -> None:
     namespace: prod
     aws: {{region: eu-west-1}}
     memory_limit: 64MiB
+    maximum_concurrency: 250
     targets: {{f: {{type: http, url: http://f/, reserved_concurrency: 3}}}}
     mappings:
       a: {{source: {ORDERS}, target: f, enabled: false}}
@@ -33,6 +34,7 @@ def test_a_plan_holds_everything(tmp_path: Path) -> None:
     """
     plan = planned(tmp_path, text)
     assert plan.memory_limit == 64 * 1024 * 1024
+    assert plan.maximum_concurrency == 250
     assert (plan.mappings["a"].target, plan.mappings["a"].enabled) == ("f", False)
     assert (plan.mappings["b"].target, plan.mappings["b"].enabled) == ("b/target", True)
     assert plan.targets["f"].reserved_concurrency == 3

@@ -339,6 +339,9 @@ FILES = {
     "mappings: {}\nmemory_limit: lots": (
         "2: memory_limit: lots is no amount of memory: write bytes as a number, or text such as 512MiB or 2GiB"
     ),
+    "mappings: {}\nmaximum_concurrency: 0": (
+        "2: maximum_concurrency: 0 is out of range: allowed is 1 to 100000"
+    ),
     "mappings: {}\nmemory_limit: 5": "2: memory_limit: 5 is out of range: allowed is 16777216 or more",
     "mappings: {}\nshutdown_grace: -1": "2: shutdown_grace: -1 is out of range: allowed is 0 to 86400 seconds",
     "mappings: {}\nlog: {level: inf}": (

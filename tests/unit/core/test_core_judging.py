@@ -84,7 +84,7 @@ def test_without_reported_failures_the_answer_is_ignored(payload: bytes) -> None
 @pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE])
 def test_a_refusal_holds_the_batch_as_it_is(outcome: Outcome, *, reports_failures: bool) -> None:
     verdict = judge(BATCH, Refused(outcome, "busy", 3.0), reports_failures=reports_failures, whole_groups=True)
-    assert verdict == Verdict(outcome, refused=tuple(BATCH), why="busy")
+    assert verdict == Verdict(outcome, refused=tuple(BATCH), retry_after=3.0, why="busy")
 
 
 def test_fifo_as_on_aws_later_successes_of_a_failed_group_are_done() -> None:

@@ -63,6 +63,12 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def emptied(*queues: FakeQueue) -> None:
+    """Returns when nothing is left in them."""
+    while any(queue.messages for queue in queues):  # noqa: ASYNC110 -- the time is virtual
+        await asyncio.sleep(1.0)
+
+
 def world(told: Callable[[Happening], None], chance: random.Random | None = None) -> World:
     chance = chance or Steady()
     numbers = iter(range(10**9))

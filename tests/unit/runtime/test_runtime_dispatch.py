@@ -3,14 +3,22 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
+from asyncio_throttle import throttler
 from runtime_world import Function, Told, now, world
 
+from esm.core.judging import judge
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
+from esm.ports import Pace, Target
 from esm.runtime.dispatch import Dispatcher, SharedTarget
-from esm.runtime.plan import QueueOptions
+from esm.runtime.plan import QueueOptions, TargetPlan
 from esm.runtime.signals import Stop
+from esm.runtime.slots import FairSlots
+from esm.targets.rate import Rate
 from esm.testing import loop
 from esm.testing.target import SUCCESS, Turn, in_turn
 
@@ -18,23 +26,41 @@ LONG = 1e6
 CALL = Invocation(b"[]", "orders", "batch", 1, "key")
 
 
-def shared(cap: int | None) -> SharedTarget:
-    return SharedTarget(Function(), cap)
+def shared(
+    cap: int | None = None,
+    target: Target | None = None,
+    pace: Pace | None = None,
+    of_engine: FairSlots | None = None,
+) -> SharedTarget:
+    target = target or Function()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Target]:
+        yield target
+
+    return SharedTarget(target, TargetPlan("fn", opened, cap, pace), of_engine, world(Told()))
+
+
+async def had(target: SharedTarget, mapping: str) -> ExitStack:
+    """A permit, however long it takes."""
+    permit = await target.acquire(mapping, Stop(), LONG)
+    assert permit is not None
+    return permit
 
 
 async def slots(target: SharedTarget, most: int = 100) -> int:
     """How many slots can be had at once; gives them back."""
-    stop, had = Stop(), 0
-    while had < most and await target.acquire("counting", stop, 0.0):
-        had += 1
-    for _ in range(had):
-        target.release()
-    return had
+    stop, permits = Stop(), list[ExitStack]()
+    while len(permits) < most and (permit := await target.acquire("counting", stop, 0.0)):
+        permits.append(permit)
+    for permit in permits:
+        permit.close()
+    return len(permits)
 
 
 def test_without_a_cap_there_is_always_a_slot() -> None:
     async def check() -> None:
-        target = shared(None)
+        target = shared()
         assert await slots(target, 1_000) == 1_000
         assert not target.closed
 
@@ -54,9 +80,8 @@ def test_the_cap_is_the_number_of_slots_and_a_release_hands_one_on() -> None:
     async def check() -> None:
         target, stop = shared(3), Stop()
         assert await slots(target) == 3
-        for _ in range(3):
-            assert await target.acquire("a", stop, 0.0)
-        asyncio.get_running_loop().call_later(5.0, target.release)
+        permits = [await had(target, "a") for _ in range(3)]
+        asyncio.get_running_loop().call_later(5.0, permits[0].close)
         assert await target.acquire("a", stop, LONG)
         assert now() == 5.0
 
@@ -66,10 +91,10 @@ def test_the_cap_is_the_number_of_slots_and_a_release_hands_one_on() -> None:
 def test_waiting_ends_after_its_time() -> None:
     async def check() -> None:
         target, stop = shared(1), Stop()
-        assert await target.acquire("a", stop, 0.0)
+        permit = await had(target, "a")
         assert not await target.acquire("b", stop, 7.0)
         assert now() == 7.0
-        target.release()
+        permit.close()
         assert await slots(target) == 1
 
     loop.run(check())
@@ -78,12 +103,12 @@ def test_waiting_ends_after_its_time() -> None:
 def test_waiting_ends_with_the_stop() -> None:
     async def check() -> None:
         target, stop = shared(1), Stop()
-        assert await target.acquire("a", stop, 0.0)
+        permit = await had(target, "a")
         asyncio.get_running_loop().call_later(2.0, stop.set)
         assert not await target.acquire("b", stop, LONG)
         assert now() == 2.0
         assert not await target.acquire("c", stop, LONG)
-        target.release()
+        permit.close()
         assert await slots(target) == 1
 
     loop.run(check())
@@ -93,16 +118,16 @@ def test_waiting_ends_with_the_stop() -> None:
 def test_a_slot_that_is_granted_as_its_waiter_gives_up_is_not_lost(how: str) -> None:
     async def check() -> None:
         target, stop, running = shared(1), Stop(), asyncio.get_running_loop()
-        assert await target.acquire("a", stop, 0.0)
+        permit = await had(target, "a")
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(target.acquire("b", stop, 3.0 if how == "timeout" else LONG))
             await asyncio.sleep(1.0)
-            running.call_at(3.0, target.release)
+            running.call_at(3.0, permit.close)
             if how != "timeout":
                 running.call_at(3.0, stop.set if how == "stop" else waiting.cancel)
             await asyncio.wait([waiting])
-        if not waiting.cancelled() and waiting.result():
-            target.release()
+        if not waiting.cancelled() and (granted := waiting.result()):
+            granted.close()
         assert await slots(target) == 1
 
     loop.run(check())
@@ -110,19 +135,18 @@ def test_a_slot_that_is_granted_as_its_waiter_gives_up_is_not_lost(how: str) -> 
 
 def test_turns_go_round_the_mappings_and_are_first_come_first_served_in_each() -> None:
     async def check() -> None:
-        target, stop, order = shared(1), Stop(), list[str]()
-        assert await target.acquire("x", stop, 0.0)
+        target, order = shared(1), list[str]()
+        permit = await had(target, "x")
 
         async def ask(who: str) -> None:
-            assert await target.acquire(who[0], stop, LONG)
-            order.append(who)
-            target.release()
+            with await had(target, who[0]):
+                order.append(who)
 
         async with asyncio.TaskGroup() as tasks:
             for who in ("a1", "a2", "a3", "b1", "c1", "b2"):
                 tasks.create_task(ask(who))
             await asyncio.sleep(1.0)
-            target.release()
+            permit.close()
         assert order == ["a1", "b1", "c1", "a2", "b2", "a3"]
 
     loop.run(check())
@@ -131,19 +155,19 @@ def test_turns_go_round_the_mappings_and_are_first_come_first_served_in_each() -
 def test_who_gave_up_does_not_cost_its_mapping_the_turn() -> None:
     async def check() -> None:
         target, stop, order = shared(1), Stop(), list[str]()
-        assert await target.acquire("x", stop, 0.0)
+        permit = await had(target, "x")
 
         async def ask(who: str, within: float = LONG) -> None:
-            if await target.acquire(who[0], stop, within):
+            if granted := await target.acquire(who[0], stop, within):
                 order.append(who)
-                target.release()
+                granted.close()
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ask("a1", within=1.0))
             tasks.create_task(ask("a2"))
             tasks.create_task(ask("b1"))
             await asyncio.sleep(2.0)
-            target.release()
+            permit.close()
         assert order == ["a2", "b1"]
 
     loop.run(check())
@@ -154,12 +178,10 @@ def test_twenty_mappings_on_ten_slots_get_their_fair_share_each() -> None:
         target, stop, served = shared(10), Stop(), Counter[str]()
 
         async def worker(mapping: str, seconds: float) -> None:
-            while await target.acquire(mapping, stop, LONG):
-                await asyncio.sleep(seconds)
-                served[mapping] += 1
-                target.release()
-                if stop.is_set():
-                    return
+            while permit := await target.acquire(mapping, stop, LONG):
+                with permit:
+                    await asyncio.sleep(seconds)
+                    served[mapping] += 1
 
         async with asyncio.TaskGroup() as tasks:
             for number in range(20):
@@ -187,7 +209,8 @@ class Hammer:
         self.ends: Counter[str] = Counter()
 
     async def one(self, mapping: str, stop: Stop) -> None:
-        if not await self.target.acquire(mapping, stop, self.chance.choice([0.0, 1.0, 5.0, LONG])):
+        permit = await self.target.acquire(mapping, stop, self.chance.choice([0.0, 1.0, 5.0, LONG]))
+        if permit is None:
             self.ends["stopped" if stop.is_set() else "timed out"] += 1
             return
         self.used += 1
@@ -198,7 +221,7 @@ class Hammer:
             self.ends["served"] += 1
         finally:
             self.used -= 1
-            self.target.release()
+            permit.close()
 
     async def play(self) -> None:
         stops = [Stop() for _ in range(4)]
@@ -239,13 +262,85 @@ def test_the_pace_is_shared_in_turn_too() -> None:
             await asyncio.sleep(1.0)
 
     async def check() -> None:
-        target = SharedTarget(Function(in_turn([])), None, EverySecond())
+        target = shared(pace=EverySecond())
         async with asyncio.TaskGroup() as tasks:
             for _ in range(20):
-                tasks.create_task(target.acquire("busy", Stop(), LONG))
+                tasks.create_task(had(target, "busy"))
             await asyncio.sleep(0.5)
-            assert await target.acquire("quiet", Stop(), LONG)
+            await had(target, "quiet")
             assert now() <= 3.0
+
+    loop.run(check())
+
+
+def test_the_slots_of_the_engine_bound_all_targets_together_and_go_round_too() -> None:
+    async def check() -> None:
+        of_engine, served = FairSlots(4), Counter[str]()
+        targets = [shared(of_engine=of_engine) for _ in range(4)]
+        stop, running = Stop(), 0
+
+        async def worker(target: SharedTarget, mapping: str) -> None:
+            nonlocal running
+            while permit := await target.acquire(mapping, stop, LONG):
+                with permit:
+                    running += 1
+                    assert running <= 4
+                    await asyncio.sleep(1.0)
+                    running -= 1
+                    served[mapping] += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            for number, target in enumerate(targets):
+                for _ in range(100 if number == 0 else 2):
+                    tasks.create_task(worker(target, f"m{number}"))
+            await asyncio.sleep(100.0)
+            stop.set()
+        assert sum(served.values()) == pytest.approx(400, abs=4)
+        assert min(served.values()) >= 50
+
+    loop.run(check())
+
+
+def test_a_slow_pace_does_not_keep_slots_of_the_engine_from_others() -> None:
+    class Hourly:
+        async def turn(self) -> None:
+            await asyncio.sleep(3_600.0)
+
+    async def check() -> None:
+        of_engine = FairSlots(1)
+        slow, quick = shared(pace=Hourly(), of_engine=of_engine), shared(of_engine=of_engine)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(5):
+                tasks.create_task(slow.acquire("slow", Stop(), 60.0))
+            for _ in range(5):
+                (await had(quick, "quick")).close()
+            assert now() == 0.0
+
+    loop.run(check())
+
+
+@pytest.mark.parametrize("per_second", [0.5, 7.0, 50.0])
+def test_the_rate_is_kept_within_five_percent_over_ten_seconds(
+    per_second: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttler, "time", SimpleNamespace(monotonic=now))
+
+    async def check() -> None:
+        target, stop, calls = shared(pace=Rate(per_second)), Stop(), list[float]()
+
+        async def worker() -> None:
+            while permit := await target.acquire("busy", stop, LONG):
+                with permit:
+                    calls.append(now())
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(worker())
+            await asyncio.sleep(60.0)
+            stop.set()
+        for begin in range(5, 50, 5):
+            within = sum(begin <= at < begin + 10 for at in calls)
+            assert within == pytest.approx(10 * per_second, rel=0.05, abs=1)
 
     loop.run(check())
 
@@ -270,24 +365,25 @@ async def invoked(mine: Dispatcher) -> Reply:
     async with mine.slot(Stop(), 0.0) as granted:
         assert granted
         reply = await mine.invoke(CALL)
-    mine.learn(Outcome.SUCCESS if isinstance(reply, Returned) else reply.outcome, started)
+    mine.learn(judge((), reply, reports_failures=False, whole_groups=False), started)
     return reply
 
 
 def test_a_refusal_leaves_one_batch_at_a_time_to_find_out() -> None:
     async def check() -> None:
         refused = Turn(Refused(Outcome.THROTTLED, "busy"))
-        mine = dispatcher(SharedTarget(Function(in_turn([SUCCESS, refused])), 1))
+        mine = dispatcher(shared(1, Function(in_turn([SUCCESS, refused]))))
         await invoked(mine)
-        mine.in_flight = 3
-        assert (mine.refused, mine.open, mine.limit) == (False, True, 5)
+        for _ in range(3):
+            mine.began()
+        assert (mine.free, mine.limit) == (2, 5)
         await invoked(mine)
-        assert (mine.refused, mine.open, mine.limit) == (True, False, 5)
-        mine.in_flight = 0
-        assert mine.open
+        assert (mine.free, mine.limit) == (0, 5)
+        for _ in range(3):
+            mine.ended()
+        assert mine.free == 1
         await invoked(mine)
-        mine.in_flight = 3
-        assert (mine.refused, mine.open) == (False, True)
+        assert mine.free == 5
 
     loop.run(check())
 
@@ -296,7 +392,7 @@ def test_a_refusal_leaves_one_batch_at_a_time_to_find_out() -> None:
 def test_a_failure_halves_the_slots_and_successes_win_them_back(outcome: Outcome) -> None:
     async def check() -> None:
         turns = [Turn(Errored(outcome, "boom"))] + [Turn(Returned(b"not json"))] * 40
-        mine = dispatcher(SharedTarget(Function(in_turn(turns)), 1), starts_at=8, concurrency=8)
+        mine = dispatcher(shared(1, Function(in_turn(turns))), starts_at=8, concurrency=8)
         assert mine.free == 8
         await invoked(mine)
         assert mine.free == 4
@@ -309,20 +405,18 @@ def test_a_failure_halves_the_slots_and_successes_win_them_back(outcome: Outcome
 
 def test_free_slots_are_those_not_in_flight_and_none_of_a_closed_target() -> None:
     async def check() -> None:
-        mine = dispatcher(shared(None), starts_at=2)
-        mine.in_flight = 3
-        assert (mine.free, mine.open) == (0, False)
-        mine.in_flight = 1
-        assert (mine.free, mine.open) == (1, True)
-        closed = dispatcher(shared(0), starts_at=2)
-        assert (closed.free, closed.open) == (0, False)
+        mine = dispatcher(shared(), starts_at=2)
+        for free in (1, 0, 0):
+            mine.began()
+            assert mine.free == free
+        assert dispatcher(shared(0), starts_at=2).free == 0
 
     loop.run(check())
 
 
 def test_d18_the_backlog_moves_the_limit() -> None:
     async def check() -> None:
-        mine = dispatcher(shared(None), concurrency=20)
+        mine = dispatcher(shared(), concurrency=20)
         mine.backlog(0.0, full=True, all_taken=True)
         assert mine.limit == 7
         mine.backlog(10.0, full=True, all_taken=False)
@@ -336,7 +430,7 @@ def test_d18_the_backlog_moves_the_limit() -> None:
 
 def test_a_target_that_raises_is_a_function_error_and_gives_its_slot_back() -> None:
     async def check() -> None:
-        target = SharedTarget(Broken(), 1)
+        target = shared(1, Broken())
         reply = await invoked(dispatcher(target))
         assert reply == Errored(Outcome.FUNCTION_ERROR, "the target raised KeyError: 'batch'")
         assert await slots(target) == 1
@@ -346,7 +440,7 @@ def test_a_target_that_raises_is_a_function_error_and_gives_its_slot_back() -> N
 
 def test_an_invocation_that_is_cancelled_gives_its_slot_back() -> None:
     async def check() -> None:
-        target = SharedTarget(Function(lambda _: Turn(Returned(b""), LONG)), 1)
+        target = shared(1, Function(lambda _: Turn(Returned(b""), LONG)))
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(invoked(dispatcher(target)))
             await asyncio.sleep(1.0)
