@@ -74,7 +74,6 @@ class Shown:
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if not sample.name.endswith("_created")
         }
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -192,6 +191,11 @@ def test_a_deleted_mapping_leaves_no_series(shown: Shown) -> None:
     assert mappings == {None, "mails"}
     shown.tell(call(Outcome.SUCCESS))
     assert shown.value("esm_invocations_total", outcome="success") == 1
+
+
+def test_no_series_tells_when_another_began(shown: Shown) -> None:
+    shown.tell(call(Outcome.SUCCESS))
+    assert not [name for name, _ in shown.samples() if name.endswith("_created")]
 
 
 def test_several_engines_in_one_process_share_nothing() -> None:
