@@ -73,10 +73,14 @@ class Backlog(Struct, frozen=True):
 
 
 class Settlement(Struct, frozen=True):
-    """What became of the records a queue was told to delete."""
+    """What became of the records a queue was told to delete.
+
+    `overtook`: deleted, although one before it in its group could not be, which comes again behind it.
+    """
 
     deleted: int = 0
     undeleted: tuple[Record, ...] = ()
+    overtook: tuple[Record, ...] = ()
 
 
 class Outcome(StrEnum):

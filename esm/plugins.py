@@ -4,11 +4,12 @@ A distribution offers a `SourcePlugin` or `TargetPlugin` in the entry-point grou
 `esm.targets`; the built-in ones do the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from esm.model import DataKeys
 from esm.options import Options
 from esm.ports import QueueSource, Target
 
@@ -36,12 +37,32 @@ class TargetContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Permission:
+    """What has to be allowed on AWS: `actions` on `resource`, an ARN with `*` where the options do not say.
+
+    `role`: the ARN of the role that is assumed for it, None for the engine's own identity. `condition`: as in a
+    policy.
+    """
+
+    actions: tuple[str, ...]
+    resource: str
+    role: str | None = None
+    condition: Mapping[str, Any] = field(default_factory=dict)
+
+
+Permissions = Callable[[Any, Mapping[str, Any]], Sequence[Permission]]
+"""From the options of a component and the file's `aws:` defaults to all that it needs while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePlugin:
     """A kind of source.
 
     `parse` turns the one-line form into options, or returns None if the text is not for this kind.
     `ordered` tells from the options whether order is kept per key (FIFO), which decides what is allowed.
     `make` does no I/O; it raises ValueError with a text for the user when the options make no sense together.
+    `data_keys` says where filters find a record's data in what the codec's `view` gives. `permissions` says what
+    it needs on AWS.
     """
 
     name: str
@@ -49,13 +70,21 @@ class SourcePlugin:
     parse: Callable[[str], Mapping[str, Any] | None]
     ordered: Callable[[Any], bool]
     make: Callable[[Any, SourceContext], QueueSource]
+    data_keys: DataKeys = DataKeys()  # noqa: RUF009 - frozen
+    permissions: Permissions = lambda *_: ()
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPlugin:
-    """A kind of target; `open` as for a source's `make`, but what it opens is closed with the engine."""
+    """A kind of target; `open` as for a source's `make`, but what it opens is closed with the engine.
+
+    `slots` tells from the options how many calls it can take at once, None for any number: more are not sent
+    there, as long as no `reserved_concurrency` says otherwise. `permissions` as for a source.
+    """
 
     name: str
     options: type[Options]
     parse: Callable[[str], Mapping[str, Any] | None]
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target]]
+    slots: Callable[[Any], int | None] = lambda _: None
+    permissions: Permissions = lambda *_: ()

@@ -4,9 +4,9 @@ A new source or target implements one of these, registers by name (see `plugins`
 in `esm.testing`. Something a port cannot do is added by wrapping, not by an option.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from esm.model import Backlog, Finding, Invocation, Lane, Page, Record, Reply, Settlement, Terms
 
@@ -20,6 +20,13 @@ class Codec(Protocol):
 
     def render(self, records: Sequence[Record]) -> bytes:
         """The event: header, fragments in the given order, trailer."""
+
+    def view(self, record: Record) -> Mapping[str, Any]:
+        """The record decoded, for filters: as in the event, and its data under the source's data keys.
+
+        Data is text or bytes as it came, or an object where the source has it so. Made for a mapping with filters
+        only; JSON values, with plain dicts and lists.
+        """
 
 
 class QueueReader(Protocol):

@@ -3,9 +3,14 @@
 Making a client is expensive (service model, TLS context, credentials), and a process may run hundreds of
 mappings, so clients are leased: those who ask for the same service with the same options share one, and it is
 closed when the last lease ends. Everything vendor-specific that is not about one operation lives here.
+
+A client is a pair: aiobotocore's for what is asked now and then, and a lean one, with the same identity at the
+same endpoint, for the calls that every page of records needs (docs/decisions/0020).
 """
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,19 +28,29 @@ from botocore.exceptions import NoCredentialsError  # type: ignore[import-untype
 from pydantic import Field
 
 from esm import __version__
-from esm.clients.aws_json import JsonParserFactory
+from esm.clients.aws_calls import JsonCalls, dialect_of
+from esm.clients.aws_signed import Service, Signed, open_for
+from esm.clients.http import HttpClient, Limits
 from esm.options import Options
 
 LONGEST_WAIT = 20.0
 """Seconds of the longest long poll that an AWS service offers (SQS ReceiveMessage)."""
 
+_USER_AGENT = f"esm-engine/{__version__}"
+_CONNECT = 5.0
+_LIMITS = Limits(
+    timeout=LONGEST_WAIT + 10,
+    connections=0,  # no limit of its own: whoever makes calls bounds how many are open at once
+    body=2**27,  # ten messages of 1 MiB, each letter of them escaped
+    connect=_CONNECT,
+)
 _CONFIG = AioConfig(
-    user_agent=f"esm-engine/{__version__}",  # building botocore's own costs a tenth of a call
+    user_agent=_USER_AGENT,
     parameter_validation=False,  # ours are right, and the service checks them anyway
     retries={"mode": "standard", "total_max_attempts": 2},  # hides a closed keep-alive connection, no outage
-    connect_timeout=5,
-    read_timeout=LONGEST_WAIT + 10,
-    max_pool_connections=0,  # no limit of its own: whoever makes calls bounds how many are open at once
+    connect_timeout=_CONNECT,
+    read_timeout=_LIMITS.timeout,
+    max_pool_connections=0,
     tcp_keepalive=True,
 )
 
@@ -64,7 +79,25 @@ class AwsOptions(Options):
         return self.model_copy(update={"endpoint_url": None}) if of_aws else self
 
 
-Lease = Callable[[str, AwsOptions], AbstractAsyncContextManager[Any]]
+@dataclass(frozen=True, slots=True)
+class AwsClient:
+    """`cold` is aiobotocore's client of the service, `signed` sends anything to it.
+
+    `ca_bundle`: the authorities that botocore was told to trust, for clients with other limits (`open_for`).
+    """
+
+    cold: Any
+    signed: Signed
+    ca_bundle: str | None = None
+
+    @property
+    def hot(self) -> JsonCalls:
+        """For services that speak AWS JSON."""
+        dialect = dialect_of(self.cold.meta.service_model.metadata)
+        return JsonCalls(self.signed, dialect, asyncio.sleep, random.random)
+
+
+Lease = Callable[[str, AwsOptions], AbstractAsyncContextManager[AwsClient]]
 """Gives a client for a service, such as `sqs`, for as long as the context is open."""
 
 
@@ -73,7 +106,7 @@ class _Shared:
     """A client and those who use it."""
 
     users: int = 0
-    client: Any = None
+    client: AwsClient | None = None
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -86,14 +119,14 @@ class Clients:
         self._shared: dict[tuple[str, AwsOptions], _Shared] = {}
 
     @asynccontextmanager
-    async def lease(self, service: str, options: AwsOptions) -> AsyncIterator[Any]:
+    async def lease(self, service: str, options: AwsOptions) -> AsyncIterator[AwsClient]:
         """A client of `service`; raises what botocore raises when there is no such profile or region."""
         shared = self._shared.setdefault((service, options), _Shared())
         shared.users += 1
         try:
             async with shared.making:
                 if shared.client is None:
-                    client = _client(self._session(options), service, options)
+                    client = _paired(self._session(options), service, options)
                     shared.client = await shared.stack.enter_async_context(client)
             yield shared.client
         finally:
@@ -113,7 +146,7 @@ class Clients:
 _OF_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, Clients] = WeakKeyDictionary()
 
 
-def lease(service: str, options: AwsOptions) -> AbstractAsyncContextManager[Any]:
+def lease(service: str, options: AwsOptions) -> AbstractAsyncContextManager[AwsClient]:
     """A client shared by everything that runs on this event loop; see `Clients.lease`."""
     return _OF_LOOP.setdefault(asyncio.get_running_loop(), Clients()).lease(service, options)
 
@@ -122,8 +155,21 @@ def _session(identity: AwsOptions) -> AioSession:
     session = AioSession(profile=identity.profile)
     if identity.role_arn:
         session.register_component("credential_provider", _AssumedRole(identity))
-    session.register_component("response_parser_factory", JsonParserFactory())
     return session
+
+
+@asynccontextmanager
+async def _paired(session: AioSession, service: str, options: AwsOptions) -> AsyncIterator[AwsClient]:
+    """Asks botocore where the service is, who calls it, and how it is reached."""
+    async with _client(session, service, options) as cold, _http(session, cold.meta.endpoint_url) as http:
+        place = Service(cold.meta.endpoint_url, cold.meta.region_name, cold.meta.service_model.signing_name)
+        signed = Signed(http, place, await session.get_credentials(), time.time)
+        yield AwsClient(cold, signed, session.get_config_variable("ca_bundle"))
+
+
+def _http(session: AioSession, endpoint: str) -> AbstractAsyncContextManager[HttpClient]:
+    headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
+    return open_for(endpoint, _LIMITS, headers, session.get_config_variable("ca_bundle"))
 
 
 def _client(session: AioSession, service: str, options: AwsOptions, **keys: Any) -> Any:

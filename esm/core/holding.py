@@ -67,9 +67,9 @@ class Holding:
         self._plan([record.id for record in records], now, terms, chance)
         return fresh
 
-    def new(self, records: Iterable[Record]) -> int:
-        """How many of these are not held already."""
-        return sum(record.id not in self._held for record in records)
+    def new(self, records: Iterable[Record]) -> list[Record]:
+        """Those of these that are not held already."""
+        return [record for record in records if record.id not in self._held]
 
     def latest(self, record: Record) -> Record:
         """The record with its newest receipt."""

@@ -45,16 +45,27 @@ class Circuit:
         """How many came in a row."""
         return self._breaker.refusals
 
-    async def passed(self, mapping: str, permit: ExitStack) -> None:
-        """Waits until `mapping` may call; a probe's turn is given on when its `permit` is closed."""
+    async def passed(self, mapping: str, permit: ExitStack) -> Callable[[], bool]:
+        """Waits until `mapping` may call; a probe's turn is given on when its `permit` is closed.
+
+        Returns how to ask whether it still may, after it has waited for other things too.
+        """
         if not self.is_open():
-            return
+            return self._is_closed
         await self._probe.take(mapping)
         permit.callback(self._probe.give)
         while self.is_open() and (wait := self.shut_for) > 0:
             await self._changed.heard(wait)
-        if not self.is_open():
-            permit.close()
+        if self.is_open():
+            return self._is_not_shut
+        permit.close()
+        return self._is_closed
+
+    def _is_closed(self) -> bool:
+        return not self.is_open()
+
+    def _is_not_shut(self) -> bool:
+        return self.shut_for == 0
 
     def refused(self, outcome: Outcome, asked: float | None) -> bool:
         """A call was refused, and asked for a pause of `asked` seconds; True if that opened the circuit."""

@@ -3,10 +3,12 @@
 Custody joins the four places a held record is known in: the buffer it waits in, the receipts and deadlines of
 `Holding`, the process's memory, and the queue itself. Records enter by `admit` and leave by `settle`,
 `give_back` or `let_go`; where the queue keeps order, whatever waits behind a record that is not done leaves
-with it, so that nothing overtakes.
+with it, so that nothing overtakes. What no filter lets pass is never held: `discard` deletes it.
 """
 
 from collections.abc import Iterable, Sequence
+
+from msgspec import structs
 
 from esm.core.batching import BatchRule
 from esm.core.buffers import Buffer, FlatBuffer, KeyedBuffer
@@ -14,7 +16,7 @@ from esm.core.holding import Holding, hold_until, weight
 from esm.errors import Disconnected
 from esm.model import Page, Record, Verdict
 from esm.ports import QueueReader
-from esm.runtime.happenings import Deleted, Extended, LetGo, Rejection, Released, Renewed
+from esm.runtime.happenings import Deleted, Extended, Filtered, LetGo, Rejection, Released, Renewed
 from esm.runtime.memory import Memory
 from esm.runtime.world import World
 
@@ -35,8 +37,8 @@ class Custody:
     def __len__(self) -> int:
         return len(self._holding)
 
-    def new(self, records: Iterable[Record]) -> int:
-        """How many of these are not in our hands already."""
+    def new(self, records: Iterable[Record]) -> list[Record]:
+        """Those of these that are not in our hands already."""
         return self._holding.new(records)
 
     def ids(self) -> list[str]:
@@ -89,8 +91,16 @@ class Custody:
         settlement = await self._reader.settle(done, failed, ())
         self._forget(batch)
         undeleted = settlement.undeleted
-        self._world.tell(Deleted(self._mapping, batch_id, settlement.deleted, [record.id for record in undeleted]))
+        told = [[record.id for record in records] for records in (undeleted, settlement.overtook)]
+        self._world.tell(Deleted(self._mapping, batch_id, settlement.deleted, *told))
         await self._free_behind([*failed, *undeleted])
+
+    async def discard(self, records: Sequence[Record]) -> None:
+        """Deletes what no filter lets pass. What cannot be deleted comes back, and is filtered again."""
+        light = [structs.replace(record, event=b"") for record in records]  # waiting takes no memory to speak of
+        settlement = await self._reader.settle(light, (), ())
+        undeleted = [record.id for record in settlement.undeleted]
+        self._world.tell(Filtered(self._mapping, len(records), undeleted))
 
     async def give_back(self, records: Sequence[Record], why: str) -> None:
         """Returns what was never sent to its queue, at once."""

@@ -60,8 +60,16 @@ class SharedTarget:
         return terms == (None, None, None) and not self.circuit.is_open()
 
     async def _enter(self, mapping: str, permit: ExitStack) -> None:
+        """The circuit may open while slots are waited for: then all is given back, and the wait begins again."""
+        still_may = await self.circuit.passed(mapping, permit)
+        await self._take_slots(mapping, permit, still_may)
+        while not still_may():
+            permit.close()
+            still_may = await self.circuit.passed(mapping, permit)
+            await self._take_slots(mapping, permit, still_may)
+
+    async def _take_slots(self, mapping: str, permit: ExitStack, still_may: Callable[[], bool]) -> None:
         """A slot of the engine comes last: nobody who has one waits for anything but the target."""
-        await self.circuit.passed(mapping, permit)
         if self._slots is not None:
             await self._slots.take(mapping)
             permit.callback(self._slots.give)
@@ -70,8 +78,9 @@ class SharedTarget:
             return
         await self._gate.take(mapping)  # one at a time, so that the pace is shared in turn as well
         try:
-            await self._pace.turn()
-            await self._take_of_engine(mapping, permit)
+            if still_may():  # otherwise a probe would wait until all who may not call have used up a turn each
+                await self._pace.turn()
+                await self._take_of_engine(mapping, permit)
         finally:
             self._gate.give()
 

@@ -80,11 +80,29 @@ class CircuitClosed(Happening, frozen=True):
 
 
 class Deleted(Happening, frozen=True):
-    """Done records were deleted; `undeleted` could not be, so they will be delivered again."""
+    """Done records were deleted; `undeleted` could not be, so they will be delivered again.
+
+    `overtook`: the ids of those that were deleted although one before them in their group could not be.
+    """
 
     batch_id: str
     records: int
     undeleted: Sequence[str]
+    overtook: Sequence[str] = ()
+
+
+class Filtered(Happening, frozen=True):
+    """Records that no filter lets pass; `undeleted` could not be deleted, so they will be filtered again."""
+
+    records: int
+    undeleted: Sequence[str]
+
+
+class Unfilterable(Happening, frozen=True):
+    """A record could not be looked at by the filters, because of an error; it is delivered."""
+
+    record_id: str
+    why: str
 
 
 class Released(Happening, frozen=True):

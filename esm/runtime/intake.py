@@ -3,23 +3,24 @@
 Nothing is read that could not be sent soon. Credit is what free slots can take, less what is gathered and what
 open reads may still bring, within the process's memory; after a refusal it is one batch for a probe. How many
 reads are open at once follows the backlog. A read is never cancelled by a stop: its messages would be hidden
-for a whole visibility timeout.
+for a whole visibility timeout. What no filter lets pass is deleted on the side and takes no credit.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from esm.core import reading
 from esm.core.backoff import Backoff
 from esm.errors import Disconnected, OverLimit
-from esm.model import Page
+from esm.model import Page, Record
 from esm.ports import QueueReader
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.happenings import BackPressure, Polled, SourceFailed, SourceRecovered
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueueOptions
+from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.world import World
 
@@ -28,6 +29,7 @@ _LASTING = Backoff(base=5.0, cap=300.0)
 _BUSY_WAIT = 1.0
 _EMPTY_PAUSE = 1.0
 _OVER_LIMIT_PAUSE = 1.0
+_MOST_DISCARDED = 1000  # filtered messages whose deletion is not over: a queue must not fill us with those
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Intake:
     mapping: str
     reader: QueueReader
     custody: Custody
+    sieve: Sieve
     dispatcher: Dispatcher
     memory: Memory
     options: QueueOptions
@@ -48,6 +51,7 @@ class Intake:
     """Set when the last read has ended after a stop."""
     open_reads: int = field(default=0, init=False)
     _reserved: int = field(default=0, init=False)
+    _discarding: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
     _not_before: float = field(default=float("-inf"), init=False)
     _small_since: float = field(default=float("-inf"), init=False)
@@ -62,8 +66,11 @@ class Intake:
         """Something changed that may give credit: a slot, room, an answer."""
         self._bell.ring()
 
-    async def run(self) -> None:
-        """Reads until the stop, then waits for the reads that are open."""
+    async def run(self, work: asyncio.TaskGroup) -> None:
+        """Reads until the stop, then waits for the reads that are open.
+
+        `work` has the deletes of what is filtered: no read and no stop of the reading waits for them.
+        """
         async with asyncio.TaskGroup() as reads:
             while not self.stop.is_set():
                 limit, look_again = self._next_read()
@@ -71,7 +78,7 @@ class Intake:
                     self.open_reads += 1
                     self._reserved += limit
                     self.memory.expect(limit)
-                    reads.create_task(self._receive(limit))
+                    reads.create_task(self._receive(limit, work))
                 else:
                     await self._bell.heard(look_again)
         self.over.set()
@@ -81,9 +88,10 @@ class Intake:
         now = self.world.monotonic()
         if now < self._not_before:
             return 0, self._not_before - now
-        if self.open_reads >= self._pollers.wanted:
+        if self.open_reads >= self._pollers.wanted or self._discarding >= _MOST_DISCARDED:
             return 0, None
         page = self.reader.terms.page
+        opens_in = self.dispatcher.shut_for  # before the credit: time goes on, and between the two it might open
         credit = self._credit()
         limit = reading.ask(
             credit,
@@ -94,7 +102,7 @@ class Intake:
         )
         if limit or credit <= 0:
             self._small_since = now
-        return limit, reading.PATIENCE if credit > 0 else self.dispatcher.shut_for
+        return limit, reading.PATIENCE if credit > 0 else opens_in
 
     def _credit(self) -> int:
         """Records that could be sent soon if we had them."""
@@ -112,7 +120,7 @@ class Intake:
             self.memory.when_room(self._bell.ring)
         return max(room, 0 if len(self.custody) or self._reserved else 1)
 
-    async def _receive(self, limit: int) -> None:
+    async def _receive(self, limit: int, work: asyncio.TaskGroup) -> None:
         idle = not len(self.custody) and self.open_reads <= self.options.minimum_pollers
         started = self.world.monotonic()
         try:
@@ -122,13 +130,21 @@ class Intake:
         else:
             self._readable_again()
             self._learn(page, limit, started)
-            await self.custody.admit(page)
+            if dropped := self.sieve.dropped(self.custody.new(page.records)):
+                self._discarding += len(dropped)
+                work.create_task(self._discard(dropped))
+            await self.custody.admit(_without(page, dropped))
         finally:
             self.open_reads -= 1
             self._reserved -= limit
             self.memory.arrived(limit)
             self._bell.ring()
             self.admitted()
+
+    async def _discard(self, records: Sequence[Record]) -> None:
+        await self.custody.discard(records)
+        self._discarding -= len(records)
+        self._bell.ring()
 
     def _learn(self, page: Page, limit: int, started: float) -> None:
         """What an answer says: is there more, and how soon to ask again."""
@@ -161,3 +177,11 @@ class Intake:
         if self._failures:
             self._failures = 0
             self.world.tell(SourceRecovered(self.mapping))
+
+
+def _without(page: Page, dropped: Sequence[Record]) -> Page:
+    """The page less what was dropped."""
+    if not dropped:
+        return page
+    ids = {record.id for record in dropped}
+    return Page(tuple(record for record in page.records if record.id not in ids), page.rejected)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from esm.core.filtering import FilterSet
 from esm.ports import Pace, QueueSource, Target
 
 
@@ -33,7 +34,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, slots=True)
 class MappingPlan:
-    """One mapping: a source, the name of its target, and how."""
+    """One mapping: a source, the name of its target, and how. Without `filters` every record is delivered."""
 
     name: str
     id: str
@@ -41,6 +42,7 @@ class MappingPlan:
     source: QueueSource
     target: str
     options: QueueOptions
+    filters: FilterSet | None = None
 
 
 @dataclass(frozen=True, slots=True)

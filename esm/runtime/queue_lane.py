@@ -20,6 +20,7 @@ from esm.runtime.happenings import Abandoned, QueueDepth
 from esm.runtime.intake import Intake
 from esm.runtime.memory import Memory
 from esm.runtime.plan import MappingPlan
+from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.status import Live
 from esm.runtime.world import World
@@ -55,6 +56,7 @@ class QueueLane:
             mapping=plan.name,
             reader=reader,
             custody=self._custody,
+            sieve=Sieve(plan.name, codec, plan.filters, world),
             dispatcher=dispatcher,
             memory=memory,
             options=options,
@@ -94,7 +96,7 @@ class QueueLane:
             async with asyncio.TaskGroup() as upkeep:
                 keepers = [upkeep.create_task(self._keep()), upkeep.create_task(self._measure())]
                 async with asyncio.TaskGroup() as work:
-                    work.create_task(self._intake.run())
+                    work.create_task(self._intake.run(work))
                     work.create_task(self._dispatch(work))
                 for keeper in keepers:
                     keeper.cancel()
@@ -114,6 +116,7 @@ class QueueLane:
 
     async def _dispatch(self, work: asyncio.TaskGroup) -> None:
         while not self._stop.is_set():
+            opens_in = self._dispatcher.shut_for  # before the slots: time goes on, and meanwhile it might open
             due = due_in(
                 self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
             )
@@ -123,7 +126,7 @@ class QueueLane:
             elif due == 0 and (overstayed := self._overstayed()) <= 0:
                 await self._give_back_oldest()
             elif due == 0:
-                await self._sendable.heard(min(overstayed, self._dispatcher.shut_for or overstayed))
+                await self._sendable.heard(min(overstayed, opens_in or overstayed))
             else:
                 await self._sendable.heard(due)
         await self._intake.over.wait()

@@ -15,6 +15,7 @@ from esm.model import Outcome
 from esm.runtime.happenings import (
     Crashed,
     Deleted,
+    Filtered,
     Happening,
     Invoked,
     Polled,
@@ -73,8 +74,7 @@ class Counts(Struct, frozen=True):
     """Records since the process started, named after AWS's event source mapping metrics.
 
     `invoked` counts a record each time it is sent, `failed_invoke` each time that came to nothing: the
-    difference is what the function worked off. `filtered` is 0, nothing filters yet. `invocations` counts
-    calls by outcome.
+    difference is what the function worked off. `filtered` is in neither, nor in `deleted`.
     """
 
     polled: int
@@ -128,6 +128,7 @@ class _Row:
     last_error: LastError | None = None
     last_reply: Mapping[str, str] = field(default_factory=dict)
     polled: int = 0
+    filtered: int = 0
     invoked: int = 0
     failed_invoke: int = 0
     deleted: int = 0
@@ -160,6 +161,7 @@ class StatusBoard:
         self._notes: dict[type[Happening], Callable[[_Row, Any], None]] = {
             Crashed: self._unreadable,
             Deleted: self._deleted,
+            Filtered: self._filtered,
             Invoked: self._invoked,
             Polled: self._polled,
             QueueDepth: self._measured,
@@ -261,6 +263,9 @@ class StatusBoard:
         row.deleted += told.records
         row.undeleted += len(told.undeleted)
 
+    def _filtered(self, row: _Row, told: Filtered) -> None:
+        row.filtered += told.records
+
     def _released(self, row: _Row, told: Released) -> None:
         row.released += told.records
 
@@ -277,7 +282,7 @@ def _view(row: _Row, now: float) -> MappingStatus:
         last_reply=row.last_reply,
         counts=Counts(
             polled=row.polled,
-            filtered=0,
+            filtered=row.filtered,
             invoked=row.invoked,
             failed_invoke=row.failed_invoke,
             deleted=row.deleted,

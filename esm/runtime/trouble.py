@@ -16,11 +16,13 @@ from esm.runtime.happenings import (
     Crashed,
     Deleted,
     Extended,
+    Filtered,
     Happening,
     Invoked,
     LetGo,
     Rejection,
     SourceFailed,
+    Unfilterable,
 )
 
 FUNCTION_FAILED = "Function call failed"
@@ -107,8 +109,15 @@ def _of_heartbeat(told: Extended) -> str:
 
 
 def _of_deletes(told: Deleted) -> str:
+    if not told.undeleted:
+        return ""
+    again = f"{len(told.undeleted)} records could not be deleted and will be delivered again"
+    return f"{again}, behind {len(told.overtook)} later ones of their groups" if told.overtook else again
+
+
+def _of_filters(told: Filtered) -> str:
     if told.undeleted:
-        return f"{len(told.undeleted)} records could not be deleted and will be delivered again"
+        return f"{len(told.undeleted)} filtered records could not be deleted and will be filtered again"
     return ""
 
 
@@ -121,8 +130,10 @@ _COMPLAINTS: dict[type[Happening], Callable[[Any], str]] = {
     Crashed: lambda told: _with(f"Internal error: {type(told.error).__name__}", str(told.error)),
     Deleted: _of_deletes,
     Extended: _of_heartbeat,
+    Filtered: _of_filters,
     Invoked: _of_answer,
     LetGo: lambda told: f"{told.records} records were refused for too long and are left to their queue",
     Rejection: lambda told: _with(f"Record {told.record_id} cannot be sent", told.why),
     SourceFailed: lambda told: _with(told.code, told.reason),
+    Unfilterable: lambda told: _with(f"Record {told.record_id} could not be filtered", told.why),
 }

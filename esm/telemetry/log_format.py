@@ -1,7 +1,8 @@
 """One format for every line: the engine's own and those of the libraries it uses.
 
 Exceptions are shown without the local variables of their frames, because those hold payloads and secrets.
-Libraries are heard from WARNING on: below that, AWS clients log bodies and signatures.
+Libraries are heard from WARNING on: below that, AWS clients log bodies and signatures. What functions print that
+the engine runs comes from a logger of ours, `esm.function`, and is heard from INFO on.
 """
 
 import json
@@ -19,6 +20,8 @@ from esm.telemetry.lines import LineWriter
 
 Format = Literal["auto", "json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
+
+_FUNCTIONS = "esm.function"
 
 
 @contextmanager
@@ -42,7 +45,7 @@ def logging_to(
 
     writer = LineWriter(stream, dropped)
     try:
-        with _libraries(_ToWriter(writer, _foreign(shared, renderer))):
+        with _libraries(_ToWriter(writer, _foreign(shared, renderer)), level):
             yield structlog.wrap_logger(
                 _Lines(writer),
                 processors=own,
@@ -63,9 +66,10 @@ class _Lines:
 
 class _ToWriter(logging.Handler):
     def __init__(self, writer: LineWriter, formatter: logging.Formatter) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self._writer = writer
         self.setFormatter(formatter)
+        self.addFilter(lambda record: record.levelno >= logging.WARNING or record.name == _FUNCTIONS)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -108,12 +112,15 @@ def _json(event: EventDict, **_: Any) -> str:
 
 
 @contextmanager
-def _libraries(handler: logging.Handler) -> Iterator[None]:
+def _libraries(handler: logging.Handler, functions: Level) -> Iterator[None]:
     """The root logger writes to `handler` alone; put back afterwards as it was."""
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    ours = logging.getLogger(_FUNCTIONS)
+    before = ours.level
+    ours.setLevel(functions.upper())
     logging.captureWarnings(capture=True)
     try:
         yield
@@ -121,3 +128,4 @@ def _libraries(handler: logging.Handler) -> Iterator[None]:
         logging.captureWarnings(capture=False)
         root.removeHandler(handler)
         root.setLevel(level)
+        ours.setLevel(before)

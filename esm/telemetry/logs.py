@@ -18,6 +18,7 @@ from esm.runtime.happenings import (
     Crashed,
     Deleted,
     Extended,
+    Filtered,
     Happening,
     Invoked,
     LetGo,
@@ -30,6 +31,7 @@ from esm.runtime.happenings import (
     SourceFailed,
     SourceRecovered,
     State,
+    Unfilterable,
 )
 from esm.runtime.trouble import shown
 from esm.telemetry.repeats import Repeats
@@ -38,6 +40,7 @@ _NAMED = 10
 _ROUTINE: dict[type[Happening], str] = {
     Deleted: "records deleted",
     Extended: "visibility extended",
+    Filtered: "records filtered out",
     Paused: "batch held",
     Polled: "source read",
     QueueDepth: "queue measured",
@@ -69,6 +72,7 @@ class LogObserver:
             Crashed: self._crashed,
             Deleted: self._deleted,
             Extended: self._extended,
+            Filtered: self._filtered,
             Invoked: self._invoked,
             LetGo: self._let_go,
             Rejection: self._rejected,
@@ -76,6 +80,7 @@ class LogObserver:
             SourceFailed: self._source_failed,
             SourceRecovered: self._source_recovered,
             State: self._state,
+            Unfilterable: self._unfilterable,
         }
 
     def tell(self, happening: Happening) -> None:
@@ -116,6 +121,7 @@ class LogObserver:
                 deleted=told.records,
                 undeleted=len(told.undeleted),
                 record_ids=_some(told.undeleted),
+                overtaken_by=_some(told.overtook),
             )
 
     def _extended(self, told: Extended) -> None:
@@ -128,6 +134,20 @@ class LogObserver:
                 lost=told.lost,
                 failed=told.failed,
             )
+
+    def _filtered(self, told: Filtered) -> None:
+        if told.undeleted:
+            self._write(
+                "warning",
+                "filtered records could not be deleted and will be filtered again",
+                told,
+                undeleted=len(told.undeleted),
+                record_ids=_some(told.undeleted),
+            )
+
+    def _unfilterable(self, told: Unfilterable) -> None:
+        event = "record could not be filtered, so it is delivered"
+        self._write("error", event, told, told.why, record_id=told.record_id)
 
     def _released(self, told: Released) -> None:
         self._write("info", "unsent records given back", told, told.why, records=told.records)

@@ -8,9 +8,10 @@ between the two, and counts what did, so that a test can prove its faults have f
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from esm.errors import Disconnected, OverLimit
 from esm.model import Backlog, Lane, Page, Record, Settlement, Terms
@@ -223,12 +224,19 @@ class FakeReader:
 
 
 class FakeCodec:
-    """A JSON list of ids: enough for a scripted target to know what it was given."""
+    """A JSON list of ids: enough for a scripted target to know what it was given.
+
+    To filters a message has a body with its number and the last digit of it.
+    """
 
     frame = 2
 
     def render(self, records: Sequence[Record]) -> bytes:
         return b"[" + b",".join(record.event for record in records) + b"]"
+
+    def view(self, record: Record) -> Mapping[str, Any]:
+        number = int(record.id[1:6])
+        return {"messageId": record.id, "body": f'{{"number": {number}, "digit": "{number % 10}"}}'}
 
 
 class FakeSource:

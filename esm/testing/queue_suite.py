@@ -23,7 +23,7 @@ from esm.testing.queue_bench import PATIENCE, Harness, Rule, gather, ids, is_emp
 
 
 async def brings_everything_once_and_numbers_it(harness: Harness) -> None:
-    """Every message once, without a key, numbered without gaps; the codec's arithmetic is exact."""
+    """Every message once, without a key, without gaps; the codec has a view, and its arithmetic is exact."""
     bench = await harness.queue()
     sent = await bench.send(12)
     async with opened(bench.source) as reader:
@@ -37,6 +37,7 @@ async def brings_everything_once_and_numbers_it(harness: Harness) -> None:
     event = codec.render(records)
     assert len(event) == codec.frame + sum(len(record.event) for record in records) + len(records) - 1
     assert event == codec.render(records)
+    assert isinstance(codec.view(records[0]), dict)
 
 
 async def returns_no_more_than_asked(harness: Harness) -> None:

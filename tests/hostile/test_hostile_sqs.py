@@ -86,7 +86,23 @@ class Sqs:
     async def get_queue_attributes(self, **arguments: Any) -> Answer:
         return await self._answered("attributes", arguments, lambda: {"Attributes": dict(self.attributes)})
 
-    async def receive_message(self, **arguments: Any) -> Answer:
+    @property
+    def cold(self) -> "Sqs":
+        return self
+
+    @property
+    def hot(self) -> "Sqs":
+        return self
+
+    async def call(self, operation: str, arguments: Mapping[str, Any]) -> Answer:
+        operations = {
+            "ReceiveMessage": self._receive,
+            "DeleteMessageBatch": self._delete,
+            "ChangeMessageVisibilityBatch": self._change,
+        }
+        return await operations[operation](arguments)
+
+    async def _receive(self, arguments: Mapping[str, Any]) -> Answer:
         await self._reached("receive", arguments)
         messages = await self._poll(arguments["MaxNumberOfMessages"], arguments["WaitTimeSeconds"])
         for message in messages:
@@ -94,14 +110,14 @@ class Sqs:
         answer = {"Messages": [self._message(message) for message in messages]}
         return self.bend.get("receive", _as_it_is)(answer)
 
-    async def delete_message_batch(self, **arguments: Any) -> Answer:
+    async def _delete(self, arguments: Mapping[str, Any]) -> Answer:
         def delete() -> Answer:
             good = [e["Id"] for e in arguments["Entries"] if self.queue.delete(e["ReceiptHandle"])]
             return self._entries(arguments, good)
 
         return await self._answered("delete", arguments, delete)
 
-    async def change_message_visibility_batch(self, **arguments: Any) -> Answer:
+    async def _change(self, arguments: Mapping[str, Any]) -> Answer:
         def change() -> Answer:
             good = [
                 e["Id"]
@@ -741,6 +757,71 @@ async def test_fifo_order_and_groups_survive_odd_names() -> None:
     order = [id_ for _, ids in function.calls for id_ in ids]
     for group in groups:
         assert [id_ for id_ in order if id_ in sent[group]] == sent[group]
+
+
+class Moody(Sqs):
+    """Fails every third entry of a delete; notes when a group had more deleted while a failed one had to wait."""
+
+    def __init__(self, queue: FakeQueue) -> None:
+        super().__init__(queue, latency=0.2)  # so that deletes of many batches share calls, and are cut by them
+        self.failed: dict[str, str] = {}  # receipt -> group
+        self.retries = 0
+        self.overtaken: list[list[str]] = []
+        self._entries_seen = 0
+
+    async def _delete(self, arguments: Mapping[str, Any]) -> Answer:
+        groups = {message.receipt: message.group or "" for message in self.queue.messages.values()}
+        receipts = [entry["ReceiptHandle"] for entry in arguments["Entries"]]
+        again = {self.failed[receipt] for receipt in receipts if receipt in self.failed}
+        self.retries += len(again)
+        waiting = set(self.failed.values())
+        if any(groups[receipt] in waiting and receipt not in self.failed for receipt in receipts):
+            self.overtaken.append(receipts)
+        moody = []
+        for entry in arguments["Entries"]:
+            self.failed.pop(entry["ReceiptHandle"], None)
+            self._entries_seen += 1
+            if self._entries_seen % 3 == 1:
+                moody.append(entry)
+                self.failed[entry["ReceiptHandle"]] = groups[entry["ReceiptHandle"]]
+        good = [entry for entry in arguments["Entries"] if entry not in moody]
+        answer = await super()._delete({**arguments, "Entries": good})
+        failed = [{"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in moody]
+        return {**answer, "Failed": [*answer["Failed"], *failed]}
+
+
+@virtual
+async def test_a_failed_delete_is_tried_again_before_anything_behind_it_in_its_group() -> None:
+    """FIFO: deletes go in order, and an entry may fail whose followers in the same call succeed."""
+    rig = Rig()
+    sqs = Moody(a_queue(group=""))
+    for number in range(700):
+        sqs.queue.send(f"g{number // 7 % 20}")
+    function = Function(lasting(0.01))
+    rig.mapping("orders", sqs, function, QueueOptions(batch_size=7))
+    async with rig.running(300.0):
+        pass
+    assert sqs.retries > 50, "the test saw no retries"
+    assert not sqs.overtaken
+    assert not sqs.queue.messages
+    assert set(function.given.values()) == {1}
+
+
+@virtual
+async def test_what_overtakes_a_message_that_cannot_be_deleted_is_told() -> None:
+    """FIFO: the first of four is refused for good when the others are deleted already."""
+    rig = Rig()
+    sqs = Sqs(a_queue(4, group="g"))
+
+    async def lost(_: Mapping[str, Any]) -> None:
+        sqs.queue.messages["m00001-g"].receives = 7  # received by another: our receipt is stale
+
+    sqs.before["delete"] = lost
+    rig.mapping("orders", sqs, Function(lasting(0.1)))
+    async with rig.running(5.0):
+        pass
+    (told,) = rig.of(Deleted)
+    assert (list(told.undeleted), list(told.overtook)) == (["m00001-g"], ["m00002-g", "m00003-g", "m00004-g"])
 
 
 @virtual

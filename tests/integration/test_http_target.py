@@ -13,6 +13,7 @@ from functions.http_servers import RawServer, Wire, free_port, obedient_server, 
 from yarl import URL
 
 from esm.clients.http import HttpClient, Limits, Unreached, open_client
+from esm.clients.http.client import Heads
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.plugins import TargetContext
 from esm.targets.http import HttpOptions, HttpTarget, open_http
@@ -221,7 +222,7 @@ async def test_waiting_for_a_connection_in_vain_is_neutral() -> None:
 
     async with raw_server(hold) as server, open_client(Limits(0.2, 1, 100), {}) as client:
         url = URL(server.url)
-        patient = HttpClient(client._pooled, client._fresh, Limits(60.0, 1, 100))
+        patient = HttpClient(client._pool, Limits(60.0, 1, 100), Heads({}, None))
         async with asyncio.TaskGroup() as group:
             holder = group.create_task(patient.post(url, b"{}", {}))
             await sent.wait()

@@ -14,7 +14,7 @@ import pytest
 from functions.http_servers import Behaviour, RawServer, Wire, raw_server
 from test_http_target import CALL, OK, always_ok, outcome, target
 
-from esm.clients.http import _Try, _unpacked, _Unusable
+from esm.clients.http.answers import Unusable, unpacked
 from esm.model import Errored, Invocation, Outcome, Reply, Returned
 
 FUNCTION_ERROR, TIMEOUT = Outcome.FUNCTION_ERROR, Outcome.TIMEOUT
@@ -130,8 +130,8 @@ async def test_an_unusual_answer_is_still_an_answer(name: str) -> None:
 def test_a_bomb_is_not_unpacked_beyond_the_cap() -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(_Unusable, match="larger than"):
-            _unpacked(BOMB, "gzip", CAP)
+        with pytest.raises(Unusable, match="larger than"):
+            unpacked(BOMB, "gzip", CAP)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -139,11 +139,19 @@ def test_a_bomb_is_not_unpacked_beyond_the_cap() -> None:
 
 
 async def test_an_error_in_the_middle_of_an_answer_is_not_taken_for_an_idle_connection() -> None:
-    sending = _Try(1.0)
-    sending.connected = sending.reused = True
-    assert sending.was_cut(ConnectionResetError())
-    sending.answered = True
-    assert not sending.was_cut(ConnectionResetError())
+    """One byte of an answer to the second request, then a reset: it may have been acted on."""
+
+    async def behave(wire: Wire) -> None:
+        await wire.request()
+        await wire.send(OK)
+        await wire.request()
+        await wire.send(b"H")
+        wire.reset()
+
+    async with raw_server(behave) as server, target(server.url) as opened:
+        await opened.invoke(CALL)
+        assert outcome(await opened.invoke(CALL)) is FUNCTION_ERROR
+    assert len(server.requests) == 2
 
 
 async def _silence(wire: Wire) -> None:

@@ -6,8 +6,10 @@ import time
 import uuid
 
 from esm.clients.aws import lease
+from esm.core.filtering import SQS
 from esm.plugins import SourceContext, SourcePlugin
 from esm.sources.sqs.options import SqsOptions, parse
+from esm.sources.sqs.permissions import permissions
 from esm.sources.sqs.queue import QueueFacts
 from esm.sources.sqs.source import SqsSource
 from esm.sources.sqs.world import World
@@ -24,4 +26,12 @@ def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
     return SqsSource(options, options.reach(context.aws), lease, window=context.window, world=world)
 
 
-PLUGIN = SourcePlugin(name="sqs", options=SqsOptions, parse=parse, ordered=_ordered, make=_make)
+PLUGIN = SourcePlugin(
+    name="sqs",
+    options=SqsOptions,
+    parse=parse,
+    ordered=_ordered,
+    make=_make,
+    data_keys=SQS,
+    permissions=permissions,
+)

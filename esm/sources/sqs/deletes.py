@@ -2,22 +2,26 @@
 
 Handles gather only while calls are under way: a full ten goes at once, a smaller lot as soon as few calls are
 open, so under load calls are full and without load nothing waits. The calls belong to the reader, not to
-whoever ends a batch: cancelling one settle does not undo another's deletes. Where the queue keeps order, a
-group has one call open at a time and a failed delete stays ahead of the later ones of its group.
+whoever ends a batch: cancelling one settle does not undo another's deletes.
+
+Where the queue keeps order, a group has one call open at a time. A call may delete a message and fail for an
+earlier one of its group; one call for each message would prevent that, at ten times the price for a single group.
+Instead the failed one is tried again before anything else of its group is deleted, and if it never succeeds,
+the settlement names what overtook it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any
 
 from msgspec import Struct
 
+from esm.clients.aws_calls import Call
 from esm.core.backoff import Backoff
 from esm.model import Record, Settlement
-from esm.sources.sqs.entries import BatchAnswer, ask
+from esm.sources.sqs.entries import Batch, BatchAnswer
 from esm.sources.sqs.queue import PAGE
 from esm.sources.sqs.world import World
 
@@ -36,7 +40,7 @@ class Order:
         self.open = len(records)
         self.undeleted: list[Record] = []
         self.ended = asyncio.Event()
-        self._total = len(records)
+        self._records = records
         if not records:
             self.ended.set()
 
@@ -51,7 +55,8 @@ class Order:
     async def settlement(self) -> Settlement:
         """When every record has ended."""
         await self.ended.wait()
-        return Settlement(self._total - len(self.undeleted), tuple(self.undeleted))
+        deleted = len(self._records) - len(self.undeleted)
+        return Settlement(deleted, tuple(self.undeleted), _overtook(self._records, self.undeleted))
 
 
 class _Entry(Struct, eq=False):
@@ -63,9 +68,8 @@ class _Entry(Struct, eq=False):
 class Deletes:
     """The deletes of one queue; made by `deleting`."""
 
-    def __init__(self, sqs: Any, url: str, world: World, tasks: asyncio.TaskGroup) -> None:
-        self._call = sqs.delete_message_batch
-        self._url = url
+    def __init__(self, batch: Batch, world: World, tasks: asyncio.TaskGroup) -> None:
+        self._batch = batch
         self._world = world
         self._tasks = tasks
         self._waiting: deque[_Entry] = deque()
@@ -103,16 +107,27 @@ class Deletes:
         """Up to ten of the oldest, as soon as it is worth a call; their groups are busy from here on."""
         if self._calls >= _MOST_CALLS:
             return []
-        free = (entry for entry in self._waiting if entry.record.key not in self._busy)
-        lot = list(islice(free, PAGE))
+        lot = list(islice(self._free(), PAGE))
         if len(lot) < PAGE and self._calls >= _FEW_CALLS:
             return []
         self._take_out(lot)
         self._busy.update(_groups(lot))
         return lot
 
+    def _free(self) -> Iterator[_Entry]:
+        """What may be deleted now, in order: of a group with failed deletes, only those."""
+        failed: set[str] = set()
+        for entry in self._waiting:
+            key = entry.record.key
+            if key is None:
+                yield entry
+            elif key not in self._busy and (entry.tries or key not in failed):
+                if entry.tries:
+                    failed.add(key)
+                yield entry
+
     def _take_out(self, lot: Sequence[_Entry]) -> None:
-        if not self._busy:
+        if lot and lot[-1] is self._waiting[len(lot) - 1]:  # then nothing was passed over
             for _ in lot:
                 self._waiting.popleft()
         else:
@@ -120,7 +135,7 @@ class Deletes:
             self._waiting = deque(entry for entry in self._waiting if entry not in taken)
 
     async def _delete(self, lot: Sequence[_Entry]) -> None:
-        answer = await ask(self._call, self._url, [entry.record for entry in lot], {})
+        answer = await self._batch.ask([entry.record for entry in lot])
         again = self._ended(lot, answer)
         self._calls -= 1
         self._busy -= _groups(lot) - _groups(again)
@@ -154,11 +169,11 @@ class Deletes:
 
 
 @asynccontextmanager
-async def deleting(sqs: Any, url: str, world: World) -> AsyncIterator[Deletes]:
+async def deleting(call: Call, url: str, world: World) -> AsyncIterator[Deletes]:
     """Deletes for as long as the context is open; leaving it waits for those under way, cancelling it does not."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        deletes = Deletes(sqs, url, world, tasks)
+        deletes = Deletes(Batch(call, "DeleteMessageBatch", url), world, tasks)
         try:
             try:
                 yield deletes
@@ -173,3 +188,16 @@ async def deleting(sqs: Any, url: str, world: World) -> AsyncIterator[Deletes]:
 
 def _groups(entries: Sequence[_Entry]) -> set[str]:
     return {entry.record.key for entry in entries if entry.record.key is not None}
+
+
+def _overtook(records: Sequence[Record], undeleted: Sequence[Record]) -> tuple[Record, ...]:
+    """What of `records`, in order, was deleted behind one of its group that was not."""
+    stayed = {record.seq for record in undeleted}
+    groups: set[str] = set()
+    overtook = []
+    for record in records if stayed else ():
+        if record.seq in stayed and record.key is not None:
+            groups.add(record.key)
+        elif record.seq not in stayed and record.key in groups:
+            overtook.append(record)
+    return tuple(overtook)

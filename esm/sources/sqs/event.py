@@ -44,6 +44,14 @@ class SqsCodec:
         """The event of a batch."""
         return b"".join((_HEADER, b",".join([record.event for record in records]), _TRAILER))
 
+    def view(self, record: Record) -> Mapping[str, Any]:
+        """The message as the function would see it; the body is text."""
+        try:
+            view: dict[str, Any] = orjson.loads(record.event)
+        except orjson.JSONDecodeError:  # half a surrogate pair, see `_dumped`
+            view = json.loads(record.event)
+        return view
+
 
 class Fragments:
     """Encodes the messages of one queue. `window` is the batching window in seconds."""

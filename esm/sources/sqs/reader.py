@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from esm.clients.aws import LONGEST_WAIT
+from esm.clients.aws import LONGEST_WAIT, AwsClient
 from esm.clients.aws_errors import UNREACHABLE, translated
 from esm.errors import Disconnected
 from esm.model import Backlog, Page, Record, Rejected, Settlement, Terms
@@ -19,15 +19,16 @@ class SqsReader:
     """A `QueueReader` that is also `Measured`."""
 
     def __init__(
-        self, sqs: Any, queue: Queue, terms: Terms, *, deletes: Deletes, fragments: Fragments, world: World
+        self, sqs: AwsClient, queue: Queue, terms: Terms, *, deletes: Deletes, fragments: Fragments, world: World
     ) -> None:
         self.ordered = queue.fifo
         self.terms = terms
-        self._sqs = sqs
+        self._cold = sqs.cold
+        self._call = sqs.hot.call
         self._queue = queue
         self._deletes = deletes
         self._fragments = fragments
-        self._visibility = Visibility(sqs, queue.url, world)
+        self._visibility = Visibility(self._call, queue.url, world)
         self._attempts = Attempts(world)
         self._world = world
         self._next_seq = 0
@@ -63,24 +64,25 @@ class SqsReader:
 
     async def backlog(self) -> Backlog:
         """One GetQueueAttributes, which refreshes the terms too."""
-        attributes = await attributes_of(self._sqs, self._queue.url, self._queue.arn)
+        attributes = await attributes_of(self._cold, self._queue.url, self._queue.arn)
         with translated("SQS"):
             terms, backlog = terms_of(attributes), backlog_of(attributes)
         self.terms = terms
         return backlog
 
     async def _receive(self, limit: int, wait: float, extra: Mapping[str, Any]) -> Page:
+        arguments = {
+            "QueueUrl": self._queue.url,
+            "MaxNumberOfMessages": limit,
+            "WaitTimeSeconds": int(min(wait, LONGEST_WAIT)),
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+            **extra,
+        }
         if self.terms.visibility <= SHORTEST_VISIBILITY:
-            extra = {**extra, "VisibilityTimeout": int(SHORTEST_VISIBILITY)}
+            arguments["VisibilityTimeout"] = int(SHORTEST_VISIBILITY)
         with translated("SQS", self._queue.arn):
-            answer = await self._sqs.receive_message(
-                QueueUrl=self._queue.url,
-                MaxNumberOfMessages=limit,
-                WaitTimeSeconds=int(min(wait, LONGEST_WAIT)),
-                MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
-                **extra,
-            )
+            answer = await self._call("ReceiveMessage", arguments)
             return self._page(answer.get("Messages") or ())
 
     async def _give_back(self, records: Sequence[Record]) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
-from esm.clients.aws import AwsOptions, Lease
+from esm.clients.aws import AwsClient, AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
 from esm.model import Finding, Lane
@@ -36,10 +35,10 @@ class SqsSource:
     async def open(self, lane: Lane) -> AsyncIterator[SqsReader]:  # noqa: ARG002 -- there is only one
         """Leaving it waits for the deletes under way. Raises `Disconnected`."""
         async with self._client() as sqs:
-            queue, attributes = await find(sqs, self._options)
+            queue, attributes = await find(sqs.cold, self._options)
             with translated("SQS"):
                 terms = terms_of(attributes)
-            async with deleting(sqs, queue.url, self._world) as deletes:
+            async with deleting(sqs.hot.call, queue.url, self._world) as deletes:
                 fragments = Fragments(queue.arn, self._window)
                 yield SqsReader(sqs, queue, terms, deletes=deletes, fragments=fragments, world=self._world)
 
@@ -54,12 +53,12 @@ class SqsSource:
     async def describe(self) -> QueueFacts:
         """What the queue says of itself. Raises `Disconnected`."""
         async with self._client() as sqs:
-            queue, attributes = await find(sqs, self._options)
+            queue, attributes = await find(sqs.cold, self._options)
             with translated("SQS"):
                 return facts_of(queue, attributes)
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[Any]:
+    async def _client(self) -> AsyncIterator[AwsClient]:
         async with AsyncExitStack() as stack:
             with translated("SQS"):
                 sqs = await stack.enter_async_context(self._lease("sqs", self._aws))

@@ -3,12 +3,12 @@
 import asyncio
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from esm.clients.aws_calls import Call
 from esm.core.backoff import Backoff
 from esm.errors import Disconnected
 from esm.model import Record
-from esm.sources.sqs.entries import ask
+from esm.sources.sqs.entries import Batch
 from esm.sources.sqs.queue import PAGE
 from esm.sources.sqs.world import World
 
@@ -21,9 +21,8 @@ _LONGEST = 43_200
 class Visibility:
     """Of the messages of one queue."""
 
-    def __init__(self, sqs: Any, url: str, world: World) -> None:
-        self._call = sqs.change_message_visibility_batch
-        self._url = url
+    def __init__(self, call: Call, url: str, world: World) -> None:
+        self._batch = Batch(call, "ChangeMessageVisibilityBatch", url)
         self._world = world
 
     async def change(self, records: Sequence[Record], seconds: float) -> list[Record]:
@@ -50,7 +49,7 @@ class Visibility:
     async def _change(self, lot: Sequence[Record], work: "_Work") -> None:
         problem: Disconnected | None = None
         for tries in range(1, _MOST_TRIES + 1):
-            answer = await ask(self._call, self._url, lot, work.extra)
+            answer = await self._batch.ask(lot, work.extra)
             problem = answer.problem
             if problem is not None and problem.lasting:
                 break

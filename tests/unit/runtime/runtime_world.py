@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from esm.core.filtering import FilterSet
 from esm.model import Invocation, Lane, Page, Record, Reply, Settlement
 from esm.ports import Target
 from esm.runtime.engine import Engine
@@ -174,7 +175,7 @@ class Function:
 class Rig:
     """An engine with one mapping, its queue, its function, and all that was seen of them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a case differs in
         self,
         options: QueueOptions | None = None,
         *,
@@ -183,6 +184,7 @@ class Rig:
         latency: float = 0.0,
         memory_limit: int = PLENTY,
         queue: FakeQueue | None = None,
+        filters: FilterSet | None = None,
     ) -> None:
         self.queue = queue or FakeQueue(now, epoch=EPOCH)
         self.rates: dict[str, float] = {}
@@ -190,7 +192,7 @@ class Rig:
         self.told = Told()
         self.function = Function(script)
         source = NotedSource(self.queue, Faults(Steady(latency), self.rates), self.wire)
-        plan = MappingPlan("orders", "id", True, source, "fn", options or QueueOptions())
+        plan = MappingPlan("orders", "id", True, source, "fn", options or QueueOptions(), filters)
         self.engine = engine(
             {"orders": plan}, {"fn": self.function}, self.told, cap=cap, memory_limit=memory_limit
         )

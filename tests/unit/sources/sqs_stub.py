@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -60,24 +60,27 @@ class StubSqs:
         await self._call("GetQueueAttributes", arguments)
         return {"Attributes": self.attributes}
 
-    async def receive_message(self, **arguments: Any) -> dict[str, Any]:
-        await self._call("ReceiveMessage", arguments)
-        return {"Messages": self.messages.popleft()} if self.messages else {}
+    @property
+    def cold(self) -> "StubSqs":
+        return self
 
-    async def delete_message_batch(self, **arguments: Any) -> dict[str, Any]:
-        await self._call("DeleteMessageBatch", arguments)
+    @property
+    def hot(self) -> "StubSqs":
+        return self
+
+    async def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        await self._call(operation, arguments)
+        if operation == "ReceiveMessage":
+            return {"Messages": self.messages.popleft()} if self.messages else {}
         answer, good = self._entries(arguments["Entries"])
-        self.deleted += [entry["ReceiptHandle"] for entry in good]
+        if operation == "DeleteMessageBatch":
+            self.deleted += [entry["ReceiptHandle"] for entry in good]
+        else:
+            self.changed |= {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in good}
         return answer
 
-    async def change_message_visibility_batch(self, **arguments: Any) -> dict[str, Any]:
-        await self._call("ChangeMessageVisibilityBatch", arguments)
-        answer, good = self._entries(arguments["Entries"])
-        self.changed |= {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in good}
-        return answer
-
-    async def _call(self, operation: str, arguments: dict[str, Any]) -> None:
-        self.calls.append((operation, arguments))
+    async def _call(self, operation: str, arguments: Mapping[str, Any]) -> None:
+        self.calls.append((operation, dict(arguments)))
         if "Entries" in arguments:
             self.lots.append([entry["ReceiptHandle"] for entry in arguments["Entries"]])
         self.open += 1

@@ -89,7 +89,7 @@ async def test_the_same_options_share_a_client_until_the_last_lease_ends() -> No
 
 async def test_answers_are_taken_as_they_are(aws: Aws) -> None:
     async with lease("sqs", AwsOptions(region="us-east-1", endpoint_url=aws.url)) as sqs:
-        answer = await sqs.receive_message(QueueUrl="q")
+        answer = await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert answer["Messages"][0]["MessageAttributes"] == {"b": {"BinaryValue": "AAE="}}
     assert aws.signed_by == ["test"]
 
@@ -97,7 +97,7 @@ async def test_answers_are_taken_as_they_are(aws: Aws) -> None:
 async def test_half_a_surrogate_pair_does_not_wedge_a_queue(aws: Aws) -> None:
     aws.body = rb'{"Messages":[{"Body":"\ud800"}]}'
     async with lease("sqs", AwsOptions(region="us-east-1", endpoint_url=aws.url)) as sqs:
-        answer = await sqs.receive_message(QueueUrl="q")
+        answer = await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert answer["Messages"][0]["Body"] == "\ud800"
 
 
@@ -106,7 +106,7 @@ async def test_an_answer_that_is_no_json_object_is_no_empty_receive(aws: Aws, bo
     aws.body = body
     with pytest.raises(Disconnected) as caught, translated("SQS"):
         async with lease("sqs", AwsOptions(region="us-east-1", endpoint_url=aws.url)) as sqs:
-            await sqs.receive_message(QueueUrl="q")
+            await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert caught.value.code == "BadAnswer"
 
 
@@ -115,7 +115,7 @@ async def test_as_many_calls_may_be_open_as_are_made(aws: Aws) -> None:
     options = AwsOptions(region="us-east-1", endpoint_url=aws.url)
     async with lease("sqs", options) as sqs, asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         for _ in range(40):
-            tasks.create_task(sqs.receive_message(QueueUrl="q", WaitTimeSeconds=20))
+            tasks.create_task(sqs.hot.call("ReceiveMessage", {"QueueUrl": "q", "WaitTimeSeconds": 20}))
     assert len(aws.signed_by) == 40
 
 
@@ -124,8 +124,8 @@ async def test_a_role_is_assumed_once_for_all_calls_and_clients(aws: Aws) -> Non
     clients = Clients()
     for _ in range(2):
         async with clients.lease("sqs", options) as sqs:
-            await sqs.receive_message(QueueUrl="q")
-            await sqs.receive_message(QueueUrl="q")
+            await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
+            await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert aws.assumed == ["test"]
     assert aws.signed_by == ["ROLE1"] * 4
 
@@ -134,10 +134,10 @@ async def test_a_role_is_assumed_again_before_its_credentials_expire(aws: Aws) -
     aws.expiration = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     options = AwsOptions(region="us-east-1", endpoint_url=aws.url, role_arn=ROLE)
     async with Clients().lease("sqs", options) as sqs:
-        await sqs.receive_message(QueueUrl="q")
+        await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
         aws.expiration = "2999-01-01T00:00:00Z"
-        await sqs.receive_message(QueueUrl="q")
-        await sqs.receive_message(QueueUrl="q")
+        await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
+        await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert aws.signed_by[-1] == aws.signed_by[-2] == f"ROLE{len(aws.assumed)}"
     assert len(aws.assumed) >= 2
 
@@ -147,7 +147,7 @@ async def test_credentials_that_have_expired_already_are_a_disconnection(aws: Aw
     options = AwsOptions(region="us-east-1", endpoint_url=aws.url, role_arn=ROLE)
     with pytest.raises(Disconnected), translated("SQS"):
         async with Clients().lease("sqs", options) as sqs:
-            await sqs.receive_message(QueueUrl="q")
+            await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
     assert aws.signed_by == []
 
 
@@ -157,7 +157,7 @@ async def test_without_credentials_it_says_so(aws: Aws, monkeypatch: pytest.Monk
         options = AwsOptions(region="us-east-1", endpoint_url=aws.url, role_arn=role)
         with pytest.raises(Disconnected) as caught, translated("SQS"):
             async with Clients().lease("sqs", options) as sqs:
-                await sqs.receive_message(QueueUrl="q")
+                await sqs.hot.call("ReceiveMessage", {"QueueUrl": "q"})
         assert (caught.value.code, caught.value.lasting) == ("NoCredentials", True)
     assert aws.assumed == []
 

@@ -1,7 +1,7 @@
 """Deletes: gathered, retried, in order, and accounted for."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -84,8 +84,8 @@ def test_what_is_not_the_senders_fault_is_tried_again() -> None:
 
 def test_an_entry_missing_from_the_answer_is_tried_again() -> None:
     class Forgetful(StubSqs):
-        async def delete_message_batch(self, **arguments: Any) -> dict[str, Any]:
-            answer = await super().delete_message_batch(**arguments)
+        async def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+            answer = await super().call(operation, arguments)
             return {} if len(self.lots) == 1 else answer
 
     sqs = Forgetful()
@@ -144,7 +144,7 @@ def test_a_call_that_hangs_is_given_up_and_tried_again() -> None:
 
     async def body() -> Settlement:
         world = a_world()
-        async with deleting(sqs, "url", world) as deletes:
+        async with deleting(sqs.call, "url", world) as deletes:
             return await deletes.place(batch).settlement()
 
     assert run(body()) == Settlement(0, tuple(batch))
@@ -211,12 +211,12 @@ class Watching(StubSqs):
 
     overlaps = 0
 
-    async def delete_message_batch(self, **arguments: Any) -> dict[str, Any]:
+    async def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         groups = {int(entry["ReceiptHandle"][1:]) % 3 for entry in arguments["Entries"]}
         self.overlaps += len(groups & self.busy)
         self.busy |= groups
         try:
-            return await super().delete_message_batch(**arguments)
+            return await super().call(operation, arguments)
         finally:
             self.busy -= groups
 
@@ -244,6 +244,29 @@ def test_a_group_has_one_call_open_at_a_time_and_keeps_its_order() -> None:
         assert in_order == [f"r{number}" for number in range(group, 60, 3)]
     of_a = [lot for lot in ([handle for handle in lot if int(handle[1:]) % 3 == 0] for lot in sqs.lots) if lot]
     assert [lot[0] for lot in of_a[:3]] == ["r0", "r3", "r3"], "what failed stays ahead of the rest of its group"
+
+
+def test_what_failed_is_tried_again_without_the_rest_of_its_group() -> None:
+    sqs = StubSqs()
+    batch = records(16, "a", "b")
+    sqs.fails("r0", "InternalError", times=2)
+    assert settle(sqs, batch, fifo=True) == Settlement(16)
+    of_a = [lot for lot in ([handle for handle in lot if int(handle[1:]) % 2 == 0] for lot in sqs.lots) if lot]
+    assert of_a == [["r0", "r2", "r4", "r6", "r8"], ["r0"], ["r0"], ["r10", "r12", "r14"]]
+
+
+def test_what_overtook_an_undeletable_one_is_named() -> None:
+    sqs = StubSqs()
+    batch = records(6, "a", "b")
+    sqs.fails("r2", "ReceiptHandleIsInvalid", sender=True)
+    assert settle(sqs, batch, fifo=True) == Settlement(5, (batch[2],), (batch[4],))
+
+
+def test_nothing_overtakes_where_there_is_no_order() -> None:
+    sqs = StubSqs()
+    batch = records(3)
+    sqs.fails("r0", "ReceiptHandleIsInvalid", sender=True)
+    assert settle(sqs, batch) == Settlement(2, (batch[0],))
 
 
 def test_another_group_does_not_wait_for_one_that_fails() -> None:
@@ -280,7 +303,7 @@ def test_leaving_the_reader_waits_for_deletes_even_after_an_error() -> None:
     sqs = StubSqs(latency=1.0)
 
     async def main() -> None:
-        async with deleting(sqs, "url", a_world()) as deletes:
+        async with deleting(sqs.call, "url", a_world()) as deletes:
             deletes.place(records(200))
             raise KeyError("the body failed")
 
@@ -295,7 +318,7 @@ def test_cancelling_the_reader_ends_at_once_and_leaves_no_one_waiting() -> None:
     batch = records(25)
 
     async def use_it() -> None:
-        async with deleting(sqs, "url", a_world()) as deletes:
+        async with deleting(sqs.call, "url", a_world()) as deletes:
             kept.append(deletes)
             await asyncio.Event().wait()
 
@@ -315,7 +338,7 @@ def test_cancelling_while_the_reader_is_left_ends_at_once() -> None:
     sqs = StubSqs(latency=5.0)
 
     async def use_it() -> None:
-        async with deleting(sqs, "url", a_world()) as deletes:
+        async with deleting(sqs.call, "url", a_world()) as deletes:
             deletes.place(records(200))
 
     async def main() -> float:

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqs_stub import ARN, a_message, records
 
+from esm.core.filtering import FilterSet
+from esm.model import Record
+from esm.sources.sqs import PLUGIN
 from esm.sources.sqs.event import LARGEST_FRAGMENT, Fragments, SqsCodec
 
 # The example of "Using Lambda with Amazon SQS" with the message attribute of its second example.
@@ -150,3 +153,25 @@ def test_decoding_the_fragment_gives_back_what_was_received(
 
 def _with(record: Any, event: bytes) -> Any:
     return type(record)(**{**{name: getattr(record, name) for name in record.__struct_fields__}, "event": event})
+
+
+def read(message: dict[str, Any]) -> Record:
+    return Record(0, "m", None, 0.0, 0.0, Fragments(ARN, 0).encode(message), "r")
+
+
+def test_filters_see_the_message_as_the_function_does() -> None:
+    body = '{"status": "paid"}'
+    record = read(a_message(Body=body))
+    view = SqsCodec().view(record)
+    assert view == json.loads(record.event)
+    assert view["body"] == body
+    filters = FilterSet(['{"body": {"status": ["paid"]}, "eventSource": ["aws:sqs"]}'], PLUGIN.data_keys)
+    assert filters.keeps(view)
+
+
+def test_half_a_surrogate_pair_is_plain_text_to_filters() -> None:
+    record = read(a_message(Body="\ud800"))
+    view = SqsCodec().view(record)
+    assert view["body"] == "\ud800"
+    assert FilterSet(['{"body": [{"exists": true}]}'], PLUGIN.data_keys).keeps(view)
+    assert not FilterSet(['{"body": {"a": [{"exists": false}]}}'], PLUGIN.data_keys).keeps(view)

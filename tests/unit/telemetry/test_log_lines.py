@@ -18,6 +18,7 @@ from esm.runtime.happenings import (
     Crashed,
     Deleted,
     Extended,
+    Filtered,
     Happening,
     Invoked,
     LetGo,
@@ -30,6 +31,7 @@ from esm.runtime.happenings import (
     SourceFailed,
     SourceRecovered,
     State,
+    Unfilterable,
 )
 from esm.telemetry.lines import LineWriter
 from esm.telemetry.log_format import Format, Level, logging_to
@@ -87,6 +89,9 @@ def text(log_format: Format, write: Callable[[Any], None], stream: io.StringIO |
         (call(Outcome.MISCONFIGURED), "error"),
         (Polled("orders", 10, 0.1), "debug"),
         (Renewed("orders", 1), "debug"),
+        (Filtered("orders", 1, []), "debug"),
+        (Filtered("orders", 2, ["m"]), "warning"),
+        (Unfilterable("orders", "m", "KeyError: body"), "error"),
         (Paused("orders", "b", 10, 1.0), "debug"),
         (QueueDepth("orders", 1, 2), "debug"),
         (Deleted("orders", "b", 10, ()), "debug"),
@@ -222,6 +227,17 @@ def test_libraries_speak_in_the_same_format_from_warning_on() -> None:
         "message": "Executing x took long",
         "logger": "asyncio",
     }
+
+
+@pytest.mark.parametrize(("level", "heard"), [("info", ["printed", "odd"]), ("warning", ["odd"])])
+def test_what_functions_print_is_heard_from_the_level_of_the_log_on(level: Any, heard: list[str]) -> None:
+    stream = io.StringIO()
+    with logging_to(stream, "json", level, lambda: 0.0):
+        logging.getLogger("esm.function").info("printed")
+        logging.getLogger("esm.functionary").info("no")
+        logging.getLogger("esm.function").warning("odd")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == heard
+    assert logging.getLogger("esm.function").level == logging.NOTSET
 
 
 def test_warnings_become_lines_too() -> None:

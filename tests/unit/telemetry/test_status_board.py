@@ -10,6 +10,7 @@ from esm.runtime.happenings import (
     Crashed,
     Deleted,
     Extended,
+    Filtered,
     Happening,
     Invoked,
     LetGo,
@@ -21,6 +22,7 @@ from esm.runtime.happenings import (
     SourceFailed,
     SourceRecovered,
     State,
+    Unfilterable,
 )
 from esm.runtime.status import Live, MappingStatus, StatusBoard
 from esm.runtime.trouble import Blame
@@ -151,10 +153,12 @@ def test_records_are_counted_once_for_each_thing_that_happens_to_them(board: Sta
         FAILED,
         Deleted("orders", "b1", 6, ["lost-receipt"]),
         Released("orders", 4, "stopping"),
+        Filtered("orders", 5, []),
+        Filtered("orders", 2, ["m"]),
     )
     counts = seen(board).counts
     assert (counts.polled, counts.invoked, counts.failed_invoke) == (10, 30, 3 + 10 + 10)
-    assert (counts.deleted, counts.undeleted, counts.released, counts.filtered) == (6, 1, 4, 0)
+    assert (counts.deleted, counts.undeleted, counts.released, counts.filtered) == (6, 1, 4, 7)
     assert counts.invocations == {outcome.value: 0 for outcome in Outcome} | {
         "partial": 1,
         "unreachable": 1,
@@ -171,6 +175,8 @@ def test_records_are_counted_once_for_each_thing_that_happens_to_them(board: Sta
         (BROKEN, "AccessDenied: not allowed"),
         (Rejection("orders", "m-1", "above 6 MB"), "Record m-1 cannot be sent: above 6 MB"),
         (Extended("orders", 8, 1, 2), "Visibility not extended: 1 records lost, 2 unanswered"),
+        (Filtered("orders", 2, ["m"]), "1 filtered records could not be deleted and will be filtered again"),
+        (Unfilterable("orders", "m-1", "KeyError"), "Record m-1 could not be filtered: KeyError"),
         (Deleted("orders", "b", 0, ["m"]), "1 records could not be deleted and will be delivered again"),
         (LetGo("orders", "b", 7), "7 records were refused for too long and are left to their queue"),
         (Abandoned("orders", ["m"]), "Stopped while 1 records were held"),

@@ -1,0 +1,75 @@
+"""Where the sources of AWS have their data, and how their records look to a filter.
+
+One entry per kind, also for sources that nothing here reads yet, so that a pattern can be tried before it is
+used. The keys are those of "Using filters with different AWS services" (https://docs.aws.amazon.com/lambda/
+latest/dg/invocation-eventfiltering.html); that `key` of a Kafka record is one too is older text of AWS.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from esm.core.filtering.data import decoded
+from esm.model import DataKeys
+
+SQS = DataKeys(("body",))
+KINESIS = DataKeys(("data",), only_json=True)
+DYNAMODB = DataKeys(("dynamodb",), only_json=True)
+KAFKA = DataKeys(("value", "key"), lenient=True)
+MQ = DataKeys(("data",), lenient=True)
+NONE = DataKeys()
+
+DATA_KEYS: Mapping[str, DataKeys] = {
+    "sqs": SQS,
+    "kinesis": KINESIS,
+    "dynamodb": DYNAMODB,
+    "kafka": KAFKA,
+    "mq": MQ,
+    "none": NONE,
+}
+
+
+def read_event(text: str) -> Any:
+    """An event in JSON, or several as JSON lines, numbers with their spelling. Raises ValueError."""
+    try:
+        return decoded(text)
+    except ValueError:
+        found = [line for line in text.splitlines() if line.strip()]
+        if len(found) < 2:
+            raise
+        return [decoded(line) for line in found]
+
+
+def records_of(event: Any, source: str) -> Sequence[Any]:
+    """The records of an event as a function of that source gets it; anything else is one record, or a list."""
+    if isinstance(event, list):
+        return event
+    if not isinstance(event, dict) or source == "none":
+        return [event]
+    for key in ("Records", "records", "messages"):
+        if isinstance(event.get(key), list):
+            return list(event[key])
+    for key in ("records", "rmqMessagesByQueue"):
+        if isinstance(event.get(key), dict):
+            return [record for lane in event[key].values() for record in lane]
+    return [event]
+
+
+def view_of(record: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """A record of an event as patterns see it: its data under its data key, base64 taken off."""
+    if source == "kinesis":
+        inner = record.get("kinesis", record)
+        return {**record, "data": _bytes(inner.get("data") if isinstance(inner, dict) else None)}
+    encoded = DATA_KEYS[source].names if source in {"kafka", "mq"} else ()
+    return {**record, **{key: _bytes(record[key]) for key in encoded if key in record}}
+
+
+def _bytes(data: Any) -> Any:
+    """What is no base64 is taken as it is."""
+    if not isinstance(data, str):
+        return data
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return data
