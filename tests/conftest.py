@@ -7,13 +7,17 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from servers import (
     ELASTICMQ,
+    EVENT_RULER,
     MINISTACK,
+    NODE_CLIENT,
+    PACKAGES,
     RECIPES,
     REGION,
     QueueMaker,
@@ -21,6 +25,7 @@ from servers import (
     Room,
     Server,
     Unavailable,
+    Wanted,
     do_without,
     sqs_client,
 )
@@ -48,7 +53,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
     room = session.config.stash[_ROOM] = Room(factory.mktemp)
     if not session.config.option.collectonly:
-        for recipe in RECIPES:
+        for recipe in (*RECIPES, *PACKAGES):
             if any(_wants(item, recipe) for item in session.items):
                 room.prepare(recipe)
 
@@ -60,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(config.stash[_ROOM].summary())
 
 
-def _wants(item: pytest.Item, recipe: Recipe) -> bool:
+def _wants(item: pytest.Item, recipe: Wanted) -> bool:
     params = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return recipe.name in getattr(item, "fixturenames", ()) or recipe in params
 
@@ -91,6 +96,24 @@ def elasticmq(server_room: Room) -> Server:
 @pytest.fixture(scope="session")
 def ministack(server_room: Room) -> Server:
     return _shared(server_room, MINISTACK)
+
+
+@pytest.fixture(scope="session")
+def node_client(server_room: Room) -> Path:
+    """The folder that AWS's runtime client for Node is installed in."""
+    try:
+        return server_room.home(NODE_CLIENT)
+    except Unavailable as error:
+        do_without(NODE_CLIENT, error)
+
+
+@pytest.fixture(scope="session")
+def event_ruler(server_room: Room) -> Path:
+    """The folder with the jars of AWS's matcher of event patterns."""
+    try:
+        return server_room.home(EVENT_RULER)
+    except Unavailable as error:
+        do_without(EVENT_RULER, error)
 
 
 @pytest.fixture(scope="session", params=RECIPES, ids=lambda recipe: recipe.name)

@@ -94,6 +94,62 @@ def validate(
     raise typer.Exit(check(config or no_config("validate"), connect=connect))
 
 
+@app.command(
+    "iam-policy",
+    epilog="Example: `esm iam-policy -c esm.yaml`, `esm iam-policy -c esm.yaml --mapping orders > p.json`",
+)
+def iam_policy(
+    config: Config = None,
+    mapping: Annotated[str | None, typer.Option(help="Only this mapping's policy, ready to paste.")] = None,
+    role: Annotated[
+        str | None, typer.Option(metavar="ARN", help="With --mapping: what this role needs, which is assumed.")
+    ] = None,
+) -> None:
+    """Print the least that each mapping has to be allowed on AWS, as IAM policies in JSON.
+
+    Nothing is connected to. Where the configuration does not say account or region, `*` stands in the ARN, and a
+    warning says so. Exit code 2: the configuration is wrong, or there is no such mapping or role.
+    """
+    from esm.cli.iam_policy import iam_policy as show
+
+    raise typer.Exit(show(config or no_config("iam-policy"), mapping, role))
+
+
+@app.command(
+    "filter",
+    epilog="""Example: `esm filter --pattern '{"body": {"status": ["paid"]}}' --event event.json --explain`,
+    `esm filter --pattern criteria.json --event kafka-event.json --source kafka`""",
+)
+def try_filter(
+    pattern: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE_OR_JSON", help='One pattern, or a whole FilterCriteria: {"Filters": [{"Pattern": …}]}.'
+        ),
+    ],
+    event: Annotated[
+        str, typer.Option(metavar="FILE_OR_JSON", help="A record, or an event with several, as functions get it.")
+    ],
+    source: Annotated[
+        Literal["sqs", "kinesis", "dynamodb", "kafka", "mq", "none"],
+        typer.Option(help="What the records are from; `none` matches the event as it is, as EventBridge does."),
+    ] = "sqs",
+    *,
+    explain: Annotated[bool, typer.Option("--explain", help="Also say which field decided.")] = False,
+    strict_aws: Annotated[
+        bool, typer.Option("--strict-aws", help="Refuse operators that AWS has for event buses only.")
+    ] = False,
+) -> None:
+    """Try a filter pattern on an event. Nothing is connected to, and no configuration is needed.
+
+    Several records (`Records`, a list, the topics of a Kafka event, JSON lines) give a line each. Exit code 0: a
+    record matches. 1: none does. 2: the pattern is invalid, for the reason on standard error.
+    """
+    from esm.cli.filter import try_filter as run_filter
+
+    raise typer.Exit(run_filter(pattern, event, source, explain=explain, strict=strict_aws))
+
+
 @app.command(epilog="Example: `esm schema > esm.schema.json`, for the YAML support of your editor")
 def schema() -> None:
     """Print the JSON Schema of the configuration, the installed plugins' options included."""

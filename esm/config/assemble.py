@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
+from esm.core.filtering import FilterSet
 from esm.plugins import SourceContext, TargetContext
 from esm.ports import QueueSource, Target
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
@@ -48,7 +49,14 @@ def _mapping(mapping: MappingConfig, settings: Settings, monotonic: Callable[[],
         source=source_of(mapping, settings, monotonic),
         target=mapping.target,
         options=_queue_options(mapping),
+        filters=_filters(mapping),
     )
+
+
+def _filters(mapping: MappingConfig) -> FilterSet | None:
+    patterns = [given.pattern for given in mapping.options.filter_criteria.filters]
+    strict = mapping.options.strict_aws
+    return FilterSet(patterns, mapping.source.plugin.data_keys, strict=strict) if patterns else None
 
 
 def _queue_options(mapping: MappingConfig) -> QueueOptions:

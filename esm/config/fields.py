@@ -77,6 +77,8 @@ def owner(model: type[BaseModel], location: Sequence[int | str]) -> type[BaseMod
     """The model that holds the last step of a location."""
     holder: type[BaseModel] | None = model
     for step in location[:-1]:
+        if isinstance(step, int):  # an item belongs to its list's field
+            continue
         info = _named(holder, step) if holder is not None else None
         holder = _model_in(info.annotation) if info is not None else None
     return holder

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from esm.config.filters import FilterCriteria
 from esm.options import Duration, Options
 
 DEFAULT_CONCURRENCY = 100
@@ -75,6 +76,9 @@ class MappingOptions(Options):
 
     maximum_batching_window_in_seconds: _Window = 0.0
     """How long to gather records for a batch, 0 to 300 whole seconds. Not for FIFO queues."""
+
+    filter_criteria: FilterCriteria = FilterCriteria()
+    """Which records are delivered; the others are deleted from their queue."""
 
     function_response_types: Annotated[tuple[Literal["ReportBatchItemFailures"], ...], Field(max_length=1)] = ()
     """With ReportBatchItemFailures the function answers which records failed; only those come again."""

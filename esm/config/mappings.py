@@ -4,16 +4,20 @@ import re
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
+from esm.config import filters
 from esm.config.assemble import source_of
 from esm.config.aws_options import Kind, duplicate
 from esm.config.casing import canonical, normalised
+from esm.config.catalog import one_line
 from esm.config.components import Components
 from esm.config.explain import shown, validated
+from esm.config.filters import with_texts
 from esm.config.mapping_options import MappingOptions
 from esm.config.models import NAME, MappingConfig, Settings, SourceConfig, TargetConfig
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
 from esm.config.rules import HERE, Support, admits, check, displaced
+from esm.model import DataKeys
 
 _ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
 ENDS = ("source", "target")
@@ -89,16 +93,18 @@ class Mappings:
         }
         given = {option: node for option, node in own.entries.items() if node.value is not None or node.broken}
         merged = body.holding({**inherited, **given})
-        options = validated(MappingOptions, merged, self.report)
-        if options is not None and kind is not None:
+        options = validated(MappingOptions, with_texts(merged), self.report)
+        if options is not None and kind is not None and source is not None:
             check(name, options, merged, kind, self.report)
+            keys, strict = source.plugin.data_keys, options.strict_aws
+            filters.check(options.filter_criteria, merged, keys, self.report, strict=strict)
         return options
 
     def _target(self, name: str, body: Node) -> str | None:
         node = body.entries.get("target")
         if node is None or (node.value is None and not node.broken):
             known = f"one of {listed(sorted(self.targets))}, " if self.targets else ""
-            forms = f"{known}a URL, python:module:handler, or {{type: …}}"
+            forms = f"{known}a URL, lambda:NAME, python:module:handler, or {{type: …}}"
             self.report.problem(body, f"is required but missing: {forms}", under="target")
             return None
         named = self._named(node)
@@ -121,14 +127,14 @@ class Mappings:
     def _say_unnamed(self, node: Node, text: str) -> bool:
         """Whether it can only be a name, of a target or of a function of AWS, which is said to be missing."""
         function = _FUNCTION.fullmatch(text)
-        if function is not None:
+        if function is not None and one_line(self.components.catalog.targets, text) is None:
             define = f"define a target named `{function['name']}` below `targets:`"
             self.report.problem(node, f"Lambda is not called by this version: {define}")
             return True
         if ":" in text:
             return False
         hint = suggestion(text, [name for name in self.targets if "/" not in name])
-        forms = "define it below `targets:`, or write a URL, python:module:handler, or {type: …}"
+        forms = "define it below `targets:`, or write a URL, lambda:NAME, python:module:handler, or {type: …}"
         self.report.problem(node, f"there is no target `{shown(node)}`{hint or ': ' + forms}")
         return True
 
@@ -165,5 +171,7 @@ def defaults(section: Node, support: Support, report: Report) -> Node:
     given = kept.holding(
         {key: node for key, node in kept.entries.items() if key in HERE and node.value is not None}
     )
-    validated(MappingOptions, given, report)
+    options = validated(MappingOptions, with_texts(given), report)
+    if options is not None:
+        filters.check(options.filter_criteria, given, DataKeys(), report, strict=False)
     return given

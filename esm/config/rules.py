@@ -2,7 +2,6 @@
 
 What is refused is refused with the reason, in AWS's own words where it has any, at the option that breaks the
 rule, which may stand in `defaults:`. AWS's options without a meaning here are accepted with one warning each.
-Filters are refused as long as they are not built: a record must never be delivered as if it had been filtered.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed
 
 HERE = tuple(MappingOptions.model_fields)
-_FILTERS = "filters are not supported by this version: remove them, or filter in the function"
 _VPC = "has no meaning here: the engine's own network is used"
 
 # A mapping has one of a pair; what stands in the mapping itself displaces a default of the other.
@@ -68,10 +66,7 @@ class Support:
         return False
 
     def _refuse(self, name: str, node: Node, kind: Kind | None) -> None:
-        if name == "filter_criteria":
-            if _filters(node):
-                self.report.problem(node, _FILTERS)
-        elif name == "destination_config":
+        if name == "destination_config":
             self._refuse_destinations(node, kind)
         elif name == "fifo_failure":
             self.report.problem(node, f"is not supported for {kind} queues: only SQS FIFO has message groups")
@@ -111,12 +106,6 @@ def _unsupported(name: str, kind: Kind | None) -> str:
     instead = f"; use {option.instead}" if option.instead else ""
     verb = "supports" if len(option.kinds) == 1 else "support"
     return f"is not supported {where}: {listed(option.kinds)} {verb} it{instead}"
-
-
-def _filters(node: Node) -> bool:
-    """Anything but nothing counts: `{}`, an empty list of filters and empty text do not."""
-    bare = plain(node)
-    return bool(bare) and bare not in ({"filters": []}, {"filters": None})
 
 
 def _only_vpc(name: str, node: Node) -> bool:

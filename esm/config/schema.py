@@ -98,11 +98,7 @@ def _cased(options: Schema, shared: Schema) -> Schema:
     for name in [name for name in shared if name.startswith("mapping.")]:
         shared[name] = _doubled(shared[name], shared[name]["properties"])
     ignored = {name: {"description": f"Ignored: {why}."} for name, why in WITHOUT_MEANING.items()}
-    properties = {
-        **options["properties"],
-        **ignored,
-        "filter_criteria": {"description": "Only an empty one: this version has no filters."},
-    }
+    properties = {**options["properties"], **ignored}
     own = {name: {"anyOf": [part, {"type": "null"}]} for name, part in properties.items()}
     return _doubled({**options, "properties": own}, [name for name in own if name in AWS_OPTIONS])
 

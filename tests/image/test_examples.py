@@ -1,6 +1,8 @@
 """The files that surround the image: they fit one another, the image, and the engine's configuration."""
 
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,6 +82,57 @@ def test_every_service_is_confined_and_every_image_pinned(services: dict[str, An
 
 def test_compose_waits_longer_than_the_engine_drains(services: dict[str, Any], config: Config) -> None:
     assert int(services["engine"]["stop_grace_period"].removesuffix("s")) > config.settings.shutdown_grace
+
+
+# --- compose with a Lambda function
+
+
+@pytest.fixture
+def overlay() -> dict[str, Any]:
+    (compose,) = documents(DEPLOY / "compose.lambda.yaml")
+    return dict(compose["services"])
+
+
+def test_a_lambda_function_finds_the_engine(overlay: dict[str, Any], services: dict[str, Any]) -> None:
+    secret = "for-this-network-only"
+    told = overlay["engine"]["environment"]["RUNTIME_SECRET"]
+    assert told == f"${{RUNTIME_SECRET:-{secret}}}"
+    loaded = load(DEPLOY / "lambda" / "config", environ={"RUNTIME_SECRET": secret})
+    assert loaded.warnings == ()
+    options = loaded.config.targets["orders"].options
+    assert options.secret.get_secret_value() == secret
+    assert options.address == ("0.0.0.0", 9001)
+    variables = overlay["orders"]["environment"]
+    assert variables["AWS_LAMBDA_RUNTIME_API"] == f"engine:9001/{told}"
+    assert variables["AWS_LAMBDA_FUNCTION_NAME"] == "orders"
+    assert loaded.config.settings.server.port == 9464
+    assert loaded.config.targets["shop"].options.url == "http://function:8080/invoke"
+    assert overlay.keys() - services.keys() == {"orders"}
+
+
+def test_the_lambda_function_is_confined_pinned_and_published_nowhere(overlay: dict[str, Any]) -> None:
+    function = overlay["orders"]
+    assert function["cap_drop"] == ["ALL"]
+    assert function["security_opt"] == ["no-new-privileges:true"]
+    assert function["read_only"]
+    assert function["image"].rpartition(":")[2] not in {"", "latest"}
+    assert not any("ports" in service for service in overlay.values())
+
+
+def test_every_file_that_the_overlay_mounts_is_there(overlay: dict[str, Any]) -> None:
+    mounts = [mount.split(":") for service in overlay.values() for mount in service["volumes"]]
+    assert [target for _, target, _ in mounts] == [
+        "/etc/esm",
+        "/var/task/app.py",
+    ]  # the first replaces the other's
+    assert all((DEPLOY / source).exists() for source, _, _ in mounts)
+
+
+def test_the_lambda_function_reports_what_failed() -> None:
+    module = runpy.run_path(str(DEPLOY / "lambda" / "app.py"))
+    records = [{"messageId": "a", "body": "hello"}, {"messageId": "b", "body": "poison"}]
+    answer = module["handler"]({"Records": records}, SimpleNamespace(function_name="orders"))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "b"}]}
 
 
 # --- Kubernetes

@@ -1,24 +1,31 @@
-"""Real servers for the tests, without containers: downloaded once, run on 127.0.0.1 as processes.
+"""Real servers and clients for the tests, without containers: downloaded once, run on 127.0.0.1 as processes.
 
 Tests use them through the fixtures of conftest.py; a new server is a new `Recipe` in `RECIPES`.
 """
 
 from .elasticmq import ELASTICMQ
+from .event_ruler import EVENT_RULER
 from .install import Unavailable, installed, run_tool
 from .ministack import MINISTACK
+from .node_client import NODE_CLIENT
 from .process import Server
 from .queues import REGION, Queue, QueueMaker, sqs_client
-from .recipe import Command, Place, Recipe
+from .recipe import Command, Package, Place, Recipe, Wanted
 from .room import Room, do_without
 
 RECIPES = (ELASTICMQ, MINISTACK)
+PACKAGES = (NODE_CLIENT, EVENT_RULER)
 
 __all__ = [
     "ELASTICMQ",
+    "EVENT_RULER",
     "MINISTACK",
+    "NODE_CLIENT",
+    "PACKAGES",
     "RECIPES",
     "REGION",
     "Command",
+    "Package",
     "Place",
     "Queue",
     "QueueMaker",
@@ -26,6 +33,7 @@ __all__ = [
     "Room",
     "Server",
     "Unavailable",
+    "Wanted",
     "do_without",
     "installed",
     "run_tool",

@@ -8,23 +8,11 @@ messages were in flight: they are visible at once and their receive count starts
 from pathlib import Path
 from string import Template
 
-from .install import run_tool
+from .maven import PLUGIN, fetch, pom
 from .recipe import Command, Place, Recipe
 
 _VERSION = "1.7.1"
-_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-
-_POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>esm.tests</groupId><artifactId>elasticmq</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.elasticmq</groupId><artifactId>elasticmq-server_2.13</artifactId><version>{_VERSION}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
+_POM = pom("elasticmq", "org.elasticmq", "elasticmq-server_2.13", _VERSION)
 
 _CONFIG = Template("""\
 include classpath("application.conf")
@@ -47,17 +35,7 @@ aws { region = us-east-1, accountId = 000000000000 }
 
 
 def _install(home: Path) -> None:
-    (home / "pom.xml").write_text(_POM)
-    run_tool(
-        "mvn",
-        "-q",
-        "-B",
-        "-Dstyle.color=never",
-        _PLUGIN,
-        "-DoutputDirectory=lib",
-        "-DincludeScope=runtime",
-        cwd=home,
-    )
+    fetch(home, _POM)
 
 
 def _command(place: Place) -> Command:
@@ -71,7 +49,7 @@ def _command(place: Place) -> Command:
 ELASTICMQ = Recipe(
     name="elasticmq",
     version=_VERSION,
-    origin=_POM + _PLUGIN,
+    origin=_POM + PLUGIN,
     install=_install,
     command=_command,
     probe="/?Action=ListQueues",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .recipe import Recipe
+from .recipe import Wanted
 
 CACHE = Path(__file__).parents[2] / ".servers"
 
@@ -29,8 +29,8 @@ class Unavailable(Exception):
         return str(self).splitlines()[0]
 
 
-def installed(recipe: Recipe, cache: Path = CACHE) -> Path:
-    """The folder with the server in it, made now if need be.
+def installed(recipe: Wanted, cache: Path = CACHE) -> Path:
+    """The folder with the server or the program in it, made now if need be.
 
     Raises Unavailable when it cannot be made.
     """
@@ -59,7 +59,7 @@ def run_tool(*argv: str | Path, cwd: Path) -> None:
         raise Unavailable(f"{program} failed with exit code {done.returncode}\n{output}")
 
 
-def _install(recipe: Recipe, home: Path) -> None:
+def _install(recipe: Wanted, home: Path) -> None:
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=f"{recipe.name}-partial-") as scratch:
         partial = Path(scratch) / "home"
         partial.mkdir()

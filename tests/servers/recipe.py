@@ -1,7 +1,8 @@
 """What is needed to have one real server: where it comes from and how it is run.
 
 A recipe is a plain value, so adding a server means writing one more of them; everything that
-all servers share (cache, start, stop) takes a recipe and lives elsewhere.
+all servers share (cache, start, stop) takes a recipe and lives elsewhere. A program that is no server
+is a package: it is only downloaded.
 """
 
 import hashlib
@@ -28,6 +29,21 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Package:
+    """One program at one version. `origin` and `install` as for a recipe."""
+
+    name: str
+    version: str
+    origin: str
+    install: Callable[[Path], None]
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the cache."""
+        return _folder(self.name, self.version, self.origin)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One server at one version.
 
@@ -47,4 +63,11 @@ class Recipe:
     @property
     def folder(self) -> str:
         """The name of its folder in the cache."""
-        return f"{self.name}-{self.version}-{hashlib.sha256(self.origin.encode()).hexdigest()[:12]}"
+        return _folder(self.name, self.version, self.origin)
+
+
+def _folder(name: str, version: str, origin: str) -> str:
+    return f"{name}-{version}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+
+
+Wanted = Recipe | Package

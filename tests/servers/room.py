@@ -14,26 +14,34 @@ import pytest
 
 from .install import Unavailable, installed
 from .process import Server
-from .recipe import Recipe
+from .recipe import Package, Recipe, Wanted
 
 
 class Room:
     """Holds the servers of a run. `make_folder` gives an empty scratch folder for a name."""
 
-    def __init__(self, make_folder: Callable[[str], Path], fetch: Callable[[Recipe], Path] = installed) -> None:
+    def __init__(self, make_folder: Callable[[str], Path], fetch: Callable[[Wanted], Path] = installed) -> None:
         self._make_folder = make_folder
         self._fetch = fetch
         self._shared: dict[str, Server] = {}
         self._ran: dict[str, str] = {}
         self._missing: dict[str, Unavailable] = {}
 
-    def prepare(self, recipe: Recipe) -> None:
+    def prepare(self, recipe: Wanted) -> None:
         """Downloads it ahead of the tests, whose time limits are no measure for a download. Never raises."""
         if recipe.name not in self._missing:
             try:
                 self._fetch(recipe)
             except Unavailable as error:
                 self._missing[recipe.name] = error
+
+    def home(self, package: Package) -> Path:
+        """The folder of a program. Raises Unavailable."""
+        if package.name in self._missing:
+            raise self._missing[package.name]
+        home = self._fetch(package)
+        self._ran[package.name] = package.version
+        return home
 
     def shared(self, recipe: Recipe) -> Server:
         """The running server of that kind that all tests share. Raises Unavailable."""
@@ -74,7 +82,7 @@ class Room:
         return server
 
 
-def do_without(recipe: Recipe, error: Unavailable) -> NoReturn:
+def do_without(recipe: Wanted, error: Unavailable) -> NoReturn:
     """Skips the test that wants a missing server, or fails it where CI promises that all can be had."""
     text = f"{recipe.name} {recipe.version} is not available: {error}"
     if os.environ.get("CI", "").lower() in {"1", "true"}:

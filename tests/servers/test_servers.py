@@ -19,6 +19,7 @@ from servers import (
     Room,
     Server,
     Unavailable,
+    Wanted,
     do_without,
     installed,
     run_tool,
@@ -221,7 +222,7 @@ def test_the_port_is_free_again_after_a_stop(tmp_path: Path) -> None:
 def test_a_missing_server_is_looked_for_once_and_named_with_its_reason(tmp_path: Path) -> None:
     searches: list[str] = []
 
-    def search(recipe: Recipe) -> Path:
+    def search(recipe: Wanted) -> Path:
         searches.append(recipe.name)
         raise Unavailable("no network\nmuch output")
 

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from yarl import URL
 
+from esm.clients.aws import AwsOptions
 from esm.options import Duration, Options, Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FUNCTION_URL = re.compile(r"\.lambda-url\.(?P<region>[a-z0-9-]+)\.on\.aws$")
 _OURS = frozenset(
     {
         "connection",
@@ -39,18 +41,24 @@ class Basic(_Hidden):
 
 
 class Auth(_Hidden):
-    """Exactly one of `basic` and `bearer`."""
+    """Exactly one of them. `aws_iam`: signed for the function URL of a Lambda function, in whose name."""
 
     basic: Basic | None = None
     bearer: Secret | None = None
+    aws_iam: AwsOptions | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.basic is None) == (self.bearer is None):
-            raise ValueError("give either basic: {username, password} or bearer")
+        if [self.basic, self.bearer, self.aws_iam].count(None) != 2:
+            raise ValueError("give one of basic: {username, password}, bearer and aws_iam")
         if self.bearer is not None and _UNPRINTABLE.search(self.bearer.get_secret_value()):
             raise ValueError("bearer holds a line break or another control character")
         return self
+
+
+def _spelled_out(value: object) -> object:
+    """`auth: aws_iam`, where the file's `aws:` says all about it."""
+    return {"aws_iam": {}} if value == "aws_iam" else value
 
 
 class Tls(_Hidden):
@@ -75,13 +83,17 @@ class HttpOptions(_Hidden):
     """`timeout`: seconds (docs/decisions: 30 where Lambda has 3, because these are services).
 
     `max_connections`: None for as many as there are calls. `max_response_bytes`: 6 MiB, what Lambda allows a
-    synchronous answer. `refused_statuses`: answers that say the function was not reached.
+    synchronous answer. `refused_statuses`: answers that say the function was not reached. `protocol`: `rie` for
+    the path and the error bodies of Lambda's Runtime Interface Emulator.
     """
 
     url: str
     timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
     headers: Mapping[str, Secret] = Field(default_factory=dict)
-    auth: Auth | None = None
+    protocol: Literal["http", "rie"] = "http"
+    auth: Annotated[
+        Auth | None, BeforeValidator(_spelled_out, json_schema_input_type=Auth | Literal["aws_iam"] | None)
+    ] = None
     tls: Tls | None = None
     signature: Signature | None = None
     max_connections: Annotated[int, Field(ge=1)] | None = None
@@ -117,4 +129,17 @@ class HttpOptions(_Hidden):
             raise ValueError("auth and a header Authorization exclude each other")
         if self.tls is not None and URL(self.url).scheme != "https":
             raise ValueError("tls needs an https:// url")
+        if self.allow_redirects and self.auth is not None and self.auth.aws_iam is not None:
+            raise ValueError(
+                "allow_redirects and auth: aws_iam exclude each other: a signature is for one address"
+            )
         return self
+
+    def caller(self, defaults: Mapping[str, Any]) -> AwsOptions | None:
+        """In whose name calls are signed, None if they are not; a function URL says its region itself."""
+        if self.auth is None or self.auth.aws_iam is None:
+            return None
+        own = self.auth.aws_iam
+        there = _FUNCTION_URL.search(URL(self.url).host or "")
+        aws = own.over(defaults)
+        return aws if own.region or there is None else aws.model_copy(update={"region": there["region"]})

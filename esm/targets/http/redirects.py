@@ -7,11 +7,12 @@ configuration. The call stays a POST: the event has to arrive.
 from yarl import URL
 
 from esm.clients.http import Answered, Exchange
+from esm.model import Refused
 
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
 
-def next_hop(url: URL, exchange: Exchange) -> URL | None:
+def next_hop(url: URL, exchange: Exchange | Refused) -> URL | None:
     """Where to send the call again; None if the exchange is no redirect that may be followed."""
     if not isinstance(exchange, Answered) or exchange.status not in _REDIRECTS:
         return None

@@ -5,17 +5,15 @@ attempt, what kept us from reaching it does not, and a wrong address must not dr
 letters.
 """
 
-import json
 from collections.abc import Collection, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
 
 from yarl import URL
 
 from esm.clients.http import Answered, Broken, Exchange, Lapsed, Unreached
 from esm.model import Errored, Outcome, Refused, Reply, Returned
+from esm.targets.retry_after import retry_after
+from esm.targets.thrown import short, thrown
 
 _MISCONFIGURED = {
     401: "correct `auth` or `headers`",
@@ -24,7 +22,6 @@ _MISCONFIGURED = {
     405: "correct `url`, which has to take a POST",
     407: "correct `url`: a proxy answers there",
 }
-_LONGEST_MESSAGE = 300
 _META = {"x-amzn-requestid": "request_id", "x-amz-executed-version": "executed_version"}
 
 
@@ -41,7 +38,7 @@ def reply_to(
         case Unreached(why=why):
             return Refused(Outcome.UNREACHABLE, why)
         case Broken(why=why):
-            return Errored(Outcome.FUNCTION_ERROR, _short(why))
+            return Errored(Outcome.FUNCTION_ERROR, short(why))
         case Lapsed():
             return Errored(Outcome.TIMEOUT, f"no complete answer within {timeout:g} s")
 
@@ -61,20 +58,6 @@ def _answered(answer: Answered, refused: Collection[int], now: float, url: URL |
     return Errored(Outcome.FUNCTION_ERROR, _said(answer), _meta(headers))
 
 
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None if neither."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        when = parsedate_to_datetime(text)
-        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _status(status: int) -> str:
     try:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
@@ -84,7 +67,7 @@ def _status(status: int) -> str:
 
 def _blamed(status: int, url: URL | None, advice: str) -> str:
     """What a person has to correct, and where the answer came from."""
-    return _short(f"{_status(status)}{f' from {_shown(url)}' if url else ''}: {advice}")
+    return short(f"{_status(status)}{f' from {_shown(url)}' if url else ''}: {advice}")
 
 
 def _redirected(location: str | None, url: URL | None) -> str:
@@ -103,31 +86,14 @@ def _shown(url: URL) -> str:
 
 
 def _thrown(answer: Answered) -> str:
-    """As Lambda's runtimes report it: `{"errorType": …, "errorMessage": …}`."""
-    kind = answer.headers["X-Amz-Function-Error"]
-    return _short(_reported(answer.body) or kind)
+    """As Lambda's runtimes report it."""
+    error = thrown(answer.body)
+    return short(error.text if error else answer.headers["X-Amz-Function-Error"])
 
 
 def _said(answer: Answered) -> str:
-    """The error the function reported. Any other body is not shown: it may repeat the payload it was sent."""
-    said = _reported(answer.body)
-    return _short(f"{_status(answer.status)}: {said}" if said else _status(answer.status))
-
-
-def _reported(body: bytes) -> str | None:
-    try:
-        error: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(error, Mapping) or not isinstance(error.get("errorMessage"), str):
-        return None
-    return f"{error.get('errorType') or 'Error'}: {error['errorMessage']}"
-
-
-def _short(text: str) -> str:
-    """On one line, and no longer than a log line bears."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+    error = thrown(answer.body)
+    return short(f"{_status(answer.status)}: {error.text}" if error else _status(answer.status))
 
 
 def _meta(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,22 +6,28 @@ import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from urllib.parse import quote
 
 from yarl import URL
 
+from esm.clients.aws import AwsOptions
 from esm.clients.http import Exchange, HttpClient, Limits, open_client
 from esm.clients.tls import knock, tls_context
-from esm.model import Finding, Invocation, Reply
+from esm.model import Finding, Invocation, Refused, Reply
 from esm.plugins import TargetContext
 from esm.targets.http.options import Auth, HttpOptions
 from esm.targets.http.redirects import next_hop
 from esm.targets.http.replies import reply_to
+from esm.targets.http.rie import own_reply, url_of
+from esm.targets.signing import lambda_client, post
 
 _MOST_REDIRECTS = 5
+
+Post = Callable[[URL, bytes, Mapping[str, str]], Awaitable[Exchange | Refused]]
+"""Sends a call; refused if it could not even be signed."""
 
 
 class HttpTarget:
@@ -29,13 +35,14 @@ class HttpTarget:
 
     def __init__(
         self,
-        client: HttpClient,
+        post: Post,
         options: HttpOptions,
         tls: ssl.SSLContext | None,
         wall: Callable[[], float],
     ) -> None:
-        self._client = client
-        self._url = URL(options.url)
+        self._post = post
+        self._emulated = options.protocol == "rie"
+        self._url = url_of(URL(options.url)) if self._emulated else URL(options.url)
         self._options = options
         self._tls = tls
         self._wall = wall
@@ -43,8 +50,11 @@ class HttpTarget:
         self._secret = options.signature and options.signature.secret.get_secret_value().encode()
 
     async def invoke(self, call: Invocation) -> Reply:
-        exchange, url = await self._post(call.payload, self._headers(call))
-        return reply_to(
+        exchange, url = await self._follow(call.payload, self._headers(call))
+        if isinstance(exchange, Refused):
+            return exchange
+        own = own_reply(exchange) if self._emulated else None
+        return own or reply_to(
             exchange,
             url=url,
             refused=self._options.refused_statuses,
@@ -61,16 +71,16 @@ class HttpTarget:
             return [Finding(broken=True, text=f"cannot connect to {self._url.origin()}: {error or 'timeout'}")]
         return []
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[Exchange, URL]:
+    async def _follow(self, body: bytes, headers: dict[str, str]) -> tuple[Exchange | Refused, URL]:
         """How it ended, and at which address."""
         url = self._url
-        exchange = await self._client.post(url, body, headers)
+        exchange = await self._post(url, body, headers)
         for _ in range(self._hops):
             there = next_hop(url, exchange)
             if there is None:
                 break
             url = there
-            exchange = await self._client.post(url, body, headers)
+            exchange = await self._post(url, body, headers)
         return exchange, url
 
     def _headers(self, call: Invocation) -> dict[str, str]:
@@ -99,15 +109,31 @@ def _as_header(name: str) -> str:
 
 @asynccontextmanager
 async def open_http(
-    options: HttpOptions, _: TargetContext, *, wall: Callable[[], float] = time.time
+    options: HttpOptions, context: TargetContext, *, wall: Callable[[], float] = time.time
 ) -> AsyncIterator[HttpTarget]:
-    """Raises ValueError when a TLS file cannot be used."""
+    """Raises ValueError when a TLS file, or what `aws_iam` says, cannot be used."""
     tls = None
     if options.tls is not None:
         tls = tls_context(options.tls.ca, options.tls.certificate, options.tls.key)
     limits = Limits(options.timeout, options.max_connections or 0, options.max_response_bytes)
+    caller = options.caller(context.aws)
     async with open_client(limits, _static_headers(options), tls) as client:
-        yield HttpTarget(client, options, tls, wall)
+        if caller is None:
+            yield HttpTarget(client.post, options, tls, wall)
+        else:
+            async with _signing(client, URL(options.url), caller) as signed:
+                yield HttpTarget(signed, options, tls, wall)
+
+
+@asynccontextmanager
+async def _signing(client: HttpClient, url: URL, caller: AwsOptions) -> AsyncIterator[Post]:
+    async with lambda_client(caller) as aws:
+        signed = aws.signed.over(client, str(url.origin()))
+
+        async def send(url: URL, body: bytes, headers: Mapping[str, str]) -> Exchange | Refused:
+            return await post(signed, url.raw_path_qs, body, headers)
+
+        yield send
 
 
 def _static_headers(options: HttpOptions) -> dict[str, str]:
@@ -118,14 +144,12 @@ def _static_headers(options: HttpOptions) -> dict[str, str]:
         "User-Agent": "esm",
     }
     headers |= {name: value.get_secret_value() for name, value in options.headers.items()}
-    if options.auth is not None:
-        headers["Authorization"] = _authorization(options.auth)
-    return headers
+    return headers | (_authorization(options.auth) if options.auth is not None else {})
 
 
-def _authorization(auth: Auth) -> str:
+def _authorization(auth: Auth) -> dict[str, str]:
+    """What is the same for all calls; with `aws_iam` each call is signed."""
     if auth.basic is not None:
         pair = f"{auth.basic.username}:{auth.basic.password.get_secret_value()}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
-    bearer = auth.bearer.get_secret_value() if auth.bearer else ""
-    return f"Bearer {bearer}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return {"Authorization": f"Bearer {auth.bearer.get_secret_value()}"} if auth.bearer is not None else {}

@@ -36,7 +36,7 @@ def test_the_version_comes_fast_and_without_the_heavy_libraries() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "schema", "demo", "status"])
+@pytest.mark.parametrize("command", ["run", "validate", "iam-policy", "filter", "schema", "demo", "status"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     ended = RUNNER.invoke(app, [command, "-h"])
     assert ended.exit_code == 0
@@ -45,7 +45,8 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 
 def test_help_names_all_commands() -> None:
     output = RUNNER.invoke(app, ["--help"]).output
-    for word in ("run", "validate", "schema", "demo", "status", "--version", "--install-completion"):
+    commands = ("run", "validate", "iam-policy", "filter", "schema", "demo", "status")
+    for word in (*commands, "--version", "--install-completion"):
         assert word in output
 
 
@@ -55,7 +56,7 @@ def test_a_slip_in_a_command_is_helped() -> None:
     assert "Did you mean 'status'?" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("command", ["run", "validate", "iam-policy"])
 def test_a_forgotten_config_is_named(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ESM_CONFIG", raising=False)
@@ -66,7 +67,7 @@ def test_a_forgotten_config_is_named(command: str, tmp_path: Path, monkeypatch: 
     assert f"esm {command} --config esm.yaml" in RUNNER.invoke(app, [command]).stderr
 
 
-@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("command", ["run", "validate", "iam-policy"])
 def test_an_empty_config_is_not_the_current_directory(command: str) -> None:
     ended = RUNNER.invoke(app, [command, "--config", ""])
     assert (ended.exit_code, ended.stdout) == (2, "")
@@ -92,7 +93,7 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert ended.stderr.splitlines() == [said]
 
 
-@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("command", ["run", "validate", "iam-policy"])
 @pytest.mark.parametrize(
     ("made", "said"),
     [

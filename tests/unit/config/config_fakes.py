@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from esm.config import Catalog, Loaded, load
 from esm.errors import ConfigError
+from esm.model import DataKeys
 from esm.options import Duration, Options, Secret
 from esm.plugins import SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import QueueSource, Target
@@ -75,6 +76,7 @@ SQS = SourcePlugin(
     parse=lambda text: {"arn": text} if text.startswith("arn:aws:sqs:") else None,
     ordered=lambda options: (options.arn or options.queue_url).endswith(".fifo"),
     make=_make,
+    data_keys=DataKeys(("body",)),
 )
 HTTP = TargetPlugin(
     name="http",

@@ -1,6 +1,7 @@
 """From the configuration to the engine's plan."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +41,19 @@ def test_a_plan_holds_everything(tmp_path: Path) -> None:
     assert plan.targets["f"].reserved_concurrency == 3
     assert plan.targets["b/target"].reserved_concurrency is None
     assert cast("Any", plan.mappings["a"].source).context.monotonic is time.monotonic
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls"), [("", 7), (", reserved_concurrency: 0", 0), (", reserved_concurrency: 9", 9)]
+)
+def test_calls_at_once_are_the_targets_slots_unless_said_otherwise(
+    tmp_path: Path, limits: str, calls: int
+) -> None:
+    config = loaded(tmp_path, body(target=f"{{type: http, url: http://b/{limits}}}")).config
+    (name, given) = next(iter(config.targets.items()))
+    slotted = replace(given, plugin=replace(given.plugin, slots=lambda _: 7))
+    plan = assemble(replace(config, targets={name: slotted}), monotonic=time.monotonic)
+    assert plan.targets[name].reserved_concurrency == calls
 
 
 def test_the_options_of_a_queue(tmp_path: Path) -> None:

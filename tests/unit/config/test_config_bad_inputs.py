@@ -102,7 +102,7 @@ SINGLE = {
     "fifo_failure: group": (
         "fifo_failure: is not supported for SQS standard queues: only SQS FIFO has message groups"
     ),
-    # what AWS refuses, and what is not built
+    # what AWS refuses
     "destination_config: {on_success: {destination: x}}": (
         "destination_config.on_success: Unsupported DestinationConfig parameter for given "
         "event source mapping type."
@@ -110,12 +110,6 @@ SINGLE = {
     "invocation_type: Event": (
         "invocation_type: a mapping invokes synchronously; asynchronous (Event) invocation is another feature of "
         "AWS Lambda"
-    ),
-    "FilterCriteria: {Filters: [{Pattern: '{}'}]}": (
-        "FilterCriteria: filters are not supported by this version: remove them, or filter in the function"
-    ),
-    "filter_criteria: {filter: {pattern: '{}'}}": (
-        "filter_criteria: filters are not supported by this version: remove them, or filter in the function"
     ),
     # pasted CloudFormation
     "Enabled: !Ref Switch": (
@@ -226,8 +220,8 @@ TARGETS = {
     ),
     "localhost:8080": ": localhost:8080 is no target; did you mean `http://localhost:8080`?",
     "billing": (
-        ": there is no target `billing`: define it below `targets:`, or write a URL, python:module:handler, or "
-        "{type: …}"
+        ": there is no target `billing`: define it below `targets:`, or write a URL, lambda:NAME, "
+        "python:module:handler, or {type: …}"
     ),
     "ftp://x": ": ftp://x is no target: this version has the types http, as a URL or {type: …}",
     "arn:aws:lambda:eu-west-1:123456789012:function:f": (
@@ -339,9 +333,7 @@ FILES = {
     "mappings: {}\nmemory_limit: lots": (
         "2: memory_limit: lots is no amount of memory: write bytes as a number, or text such as 512MiB or 2GiB"
     ),
-    "mappings: {}\nmaximum_concurrency: 0": (
-        "2: maximum_concurrency: 0 is out of range: allowed is 1 to 100000"
-    ),
+    "mappings: {}\nmaximum_concurrency: 0": ("2: maximum_concurrency: 0 is out of range: allowed is 1 to 100000"),
     "mappings: {}\nmemory_limit: 5": "2: memory_limit: 5 is out of range: allowed is 16777216 or more",
     "mappings: {}\nshutdown_grace: -1": "2: shutdown_grace: -1 is out of range: allowed is 0 to 86400 seconds",
     "mappings: {}\nlog: {level: inf}": (
@@ -503,7 +495,7 @@ def test_the_same_queue_and_function_twice_is_refused_in_aws_words(tmp_path: Pat
             "colour: red",
             ORDERS,
             (
-                "unknown option: known are batch_size, concurrency, enabled, fifo_failure, "
+                "unknown option: known are batch_size, concurrency, enabled, fifo_failure, filter_criteria, "
                 "function_response_types, "
                 "max_hold, maximum_batching_window_in_seconds, provisioned_poller_config, "
                 "scaling_config and strict_aws"

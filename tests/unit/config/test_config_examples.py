@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from esm.config import Catalog, assemble, json_schema, load
 
 EXAMPLES = Path(__file__).parents[3] / "config"
-ENVIRON = {"ORDERS_HOST": "orders.internal", "ORDERS_API_KEY": "k"}
+ENVIRON = {"ORDERS_HOST": "orders.internal", "ORDERS_API_KEY": "k", "RUNTIME_SECRET": "s" * 16}
 WARNINGS = {"cloudformation-paste.yaml": ["Tags"]}
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from docs_pages import CONFIGURATION, README, blocks, code, table
+from docs_pages import CONFIGURATION, FUNCTIONS, README, blocks, code, table
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
@@ -19,14 +19,18 @@ from esm.errors import ConfigError
 from esm.options import seconds
 from esm.sources.sqs import SqsOptions
 from esm.targets.http import HttpOptions
+from esm.targets.lambda_ import LambdaOptions
 from esm.targets.python import PythonOptions
+from esm.targets.runtime import RuntimeOptions
 
 TABLES: dict[str, type[BaseModel]] = {
     "mapping option": MappingOptions,
     "source option": SqsOptions,
     "target option": TargetLimits,
     "http option": HttpOptions,
+    "lambda option": LambdaOptions,
     "python option": PythonOptions,
+    "runtime option": RuntimeOptions,
     "setting": Settings,
 }
 NESTED = {
@@ -89,7 +93,7 @@ def plain(value: Any) -> Any:
     """As YAML would say it, with nothing that is at its own default."""
     assert value is not PydanticUndefined
     if isinstance(value, BaseModel):
-        return value.model_dump(exclude_none=True)
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, frozenset | tuple):
         return sorted(value)
     return value
@@ -123,7 +127,10 @@ def test_nested_options_are_all_listed() -> None:
     assert NESTED["provisioned_poller_config"] == tuple(ProvisionedPollerConfig.model_fields)
 
 
-@pytest.mark.parametrize("text", [*blocks(README, "yaml"), *blocks(CONFIGURATION, "yaml")])
+YAML_BLOCKS = [text for page in (README, CONFIGURATION, FUNCTIONS) for text in blocks(page, "yaml")]
+
+
+@pytest.mark.parametrize("text", YAML_BLOCKS)
 def test_a_yaml_block_is_a_configuration(text: str, tmp_path: Path) -> None:
     path = tmp_path / "esm.yaml"
     path.write_text(text)

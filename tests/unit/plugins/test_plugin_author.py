@@ -23,6 +23,9 @@ class ShelfCodec:
     def render(self, records: Sequence[Record]) -> bytes:
         return b"[" + b",".join(record.event for record in records) + b"]"
 
+    def view(self, record: Record) -> Mapping[str, Any]:
+        return {"item": record.event.decode()}
+
 
 class ShelfReader:
     ordered = False

@@ -10,7 +10,8 @@ from yarl import URL
 from esm.clients.http import Answered, Broken, Lapsed, Unreached
 from esm.model import Errored, Outcome, Refused, Reply, Returned
 from esm.targets.http.redirects import next_hop
-from esm.targets.http.replies import reply_to, retry_after
+from esm.targets.http.replies import reply_to
+from esm.targets.retry_after import retry_after
 
 NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
 FUNCTION_ERROR = Outcome.FUNCTION_ERROR

@@ -1,0 +1,49 @@
+"""Workers that attach from outside. Nobody knows them or their number: they are there as long as they ask.
+
+Between an answer and the next question a worker is nowhere to be seen, and one that starts anew takes a moment:
+so whoever was here lately is still expected. That a connection ended says nothing, because some clients open one
+for each request; what a worker has and does not bring back is decided by the timeout.
+"""
+
+from collections.abc import Callable
+
+_LATELY = 5.0
+
+
+class Visitors:
+    """Implements `Place`. `address` is host and port they attach to, `secret` whether they need one."""
+
+    def __init__(self, address: tuple[str, int], *, secret: bool, monotonic: Callable[[], float]) -> None:
+        self.port = address[1]
+        self._secret = secret
+        self._monotonic = monotonic
+        self._seen = float("-inf")
+        self._trouble = ""
+
+    def attached(self) -> None:
+        self._seen = self._monotonic()
+        self._trouble = ""
+
+    def answered(self) -> None:
+        self._seen = self._monotonic()
+
+    def broken(self, why: str) -> None:
+        self._trouble = why
+
+    def abandon(self) -> None:
+        """Out of our reach: it goes on, and its answer will find no such invocation."""
+
+    def tail(self) -> str:
+        """It prints elsewhere."""
+        return ""
+
+    def around(self, out: int) -> bool:
+        """One of them can be expected to ask; `out` is how many invocations they have."""
+        return out > 0 or self._monotonic() - self._seen < _LATELY
+
+    def __str__(self) -> str:
+        """What to do when there is none."""
+        if self._trouble:
+            return f"the last one that tried says {self._trouble}"
+        where = f"HOST:{self.port}{'/SECRET, its secret,' if self._secret else ''}"
+        return f"start one with AWS_LAMBDA_RUNTIME_API={where}"
