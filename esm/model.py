@@ -62,7 +62,7 @@ class LogPage(Struct, frozen=True):
     `upto` is how far the read came, which may be beyond the last record; None if it did not move. `ended`: the
     lane is closed and this was the end of it; then `children` are the lanes that go on, None where the source
     does not tell. `behind`: seconds to the end of the lane, None where the source does not tell. `lost` counts
-    records that are gone because they were trimmed before they were read, 0 if none or unknown.
+    records that are gone because they were trimmed before they were read, None if nobody knows how many.
     """
 
     records: tuple[Record, ...] = ()
@@ -71,7 +71,7 @@ class LogPage(Struct, frozen=True):
     ended: bool = False
     children: tuple[Lane, ...] | None = None
     behind: float | None = None
-    lost: int = 0
+    lost: int | None = 0
 
 
 class Terms(Struct, frozen=True):

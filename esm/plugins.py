@@ -11,7 +11,7 @@ from typing import Any
 
 from esm.model import DataKeys
 from esm.options import Options
-from esm.ports import QueueSource, Target
+from esm.ports import LogSource, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,16 @@ class SourceContext:
     """What a source may need to know of its mapping.
 
     `aws` holds the file's `aws:` defaults, `window` the batching window in seconds (it decides a detail of the
-    event), `monotonic` the engine's clock.
+    event), `monotonic` the engine's clock. `starting_position` is AWS's word, None for a queue;
+    `starting_position_timestamp` goes with `AT_TIMESTAMP`, in epoch seconds.
     """
 
     mapping: str
     aws: Mapping[str, Any]
     window: float
     monotonic: Callable[[], float]
+    starting_position: str | None = None
+    starting_position_timestamp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class SourcePlugin:
     options: type[Options]
     parse: Callable[[str], Mapping[str, Any] | None]
     ordered: Callable[[Any], bool]
-    make: Callable[[Any, SourceContext], QueueSource]
+    make: Callable[[Any, SourceContext], QueueSource | LogSource]
     data_keys: DataKeys = DataKeys()  # noqa: RUF009 - frozen
     permissions: Permissions = lambda *_: ()
 

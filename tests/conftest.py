@@ -1,7 +1,8 @@
 """Fixtures for every test: the real servers, and an environment in which no real AWS can be reached.
 
-`elasticmq` and `ministack` are shared by the whole run, `sqs_server` is each of them in turn, and
-`own_sqs_server` is a fresh one that the test may stop, kill and start again.
+`elasticmq` and `ministack` are shared by the whole run, `sqs_server` is each of them in turn, `kinesis_server`
+and `dynamodb_server` those that speak that, and `own_sqs_server` is a fresh one that the test may stop, kill and
+start again.
 """
 
 import os
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from servers import (
+    DYNAMODB_RECIPES,
     ELASTICMQ,
     EVENT_RULER,
+    KINESIS_RECIPES,
     MINISTACK,
     NODE_CLIENT,
     PACKAGES,
@@ -32,6 +35,7 @@ from servers import (
 
 pytest.register_assert_rewrite("esm.testing")  # the suites it ships say what they saw, as tests do
 
+_EVERYTHING = (*RECIPES, *DYNAMODB_RECIPES, *KINESIS_RECIPES, *PACKAGES)
 _ROOM = pytest.StashKey[Room]()
 
 _AWS = {
@@ -53,7 +57,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
     room = session.config.stash[_ROOM] = Room(factory.mktemp)
     if not session.config.option.collectonly:
-        for recipe in (*RECIPES, *PACKAGES):
+        for recipe in {recipe.name: recipe for recipe in _EVERYTHING}.values():
             if any(_wants(item, recipe) for item in session.items):
                 room.prepare(recipe)
 
@@ -119,6 +123,18 @@ def event_ruler(server_room: Room) -> Path:
 @pytest.fixture(scope="session", params=RECIPES, ids=lambda recipe: recipe.name)
 def sqs_server(request: pytest.FixtureRequest, server_room: Room) -> Server:
     """Every SQS server in turn."""
+    return _shared(server_room, request.param)
+
+
+@pytest.fixture(scope="session", params=KINESIS_RECIPES, ids=lambda recipe: recipe.name)
+def kinesis_server(request: pytest.FixtureRequest, server_room: Room) -> Server:
+    """Every Kinesis server in turn."""
+    return _shared(server_room, request.param)
+
+
+@pytest.fixture(scope="session", params=DYNAMODB_RECIPES, ids=lambda recipe: recipe.name)
+def dynamodb_server(request: pytest.FixtureRequest, server_room: Room) -> Server:
+    """Every server of DynamoDB streams in turn."""
     return _shared(server_room, request.param)
 
 

@@ -36,6 +36,9 @@ from esm.options import Options
 LONGEST_WAIT = 20.0
 """Seconds of the longest long poll that an AWS service offers (SQS ReceiveMessage)."""
 
+OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+"""What the host of AWS's own endpoints ends with."""
+
 _USER_AGENT = f"esm-engine/{__version__}"
 _CONNECT = 5.0
 _LIMITS = Limits(
@@ -75,8 +78,7 @@ class AwsOptions(Options):
     def sts(self) -> "AwsOptions":
         """How to reach STS. An endpoint of AWS serves one service only, an emulator serves all."""
         host = urlsplit(self.endpoint_url or "").hostname or ""
-        of_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
-        return self.model_copy(update={"endpoint_url": None}) if of_aws else self
+        return self.model_copy(update={"endpoint_url": None}) if host.endswith(OF_AWS) else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,19 +82,26 @@ class JsonCalls:
         """
         body = orjson.dumps(arguments)
         try:
-            return await self._once(operation, body)
+            return _object(await self._once(operation, body))
         except (ClientError, ConnectionError, HTTPClientError) as error:
             if not passing(error):
                 raise
         await self._sleep(self._chance())
-        return await self._once(operation, body)
+        return _object(await self._once(operation, body))
 
-    async def _once(self, operation: str, body: bytes) -> dict[str, Any]:
+    async def fetch(self, operation: str, arguments: Mapping[str, Any]) -> bytes:
+        """One call, not tried again, for callers that keep to a pace: the JSON as it came.
+
+        Raises what botocore raises.
+        """
+        return await self._once(operation, orjson.dumps(arguments))
+
+    async def _once(self, operation: str, body: bytes) -> bytes:
         headers = {**self._dialect.constant, "X-Amz-Target": f"{self._dialect.prefix}.{operation}"}
         answer = answered(await self._signed.post("/", headers, body), self._signed.service.endpoint)
         if answer.status >= 300:
             raise refusal(answer, operation)
-        return _object(answer.body)
+        return answer.body
 
 
 def dialect_of(metadata: Mapping[str, Any]) -> Dialect:

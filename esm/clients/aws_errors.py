@@ -43,6 +43,7 @@ MISSING_QUEUE = (
 _LONGEST_TEXT = 400
 _LASTING = {
     "NonExistentQueue": ("NonExistentQueue", "QueueDoesNotExist", "QueueDeletedRecently"),
+    "NonExistentStream": ("ResourceNotFoundException",),
     "AccessDenied": (
         "AccessDenied",
         "AccessDeniedException",
@@ -66,12 +67,17 @@ _LASTING = {
         "IncompleteSignatureException",
     ),
     "InvalidAddress": ("InvalidAddress",),
-    "KmsAccessDenied": ("KmsAccessDenied", "KMS.AccessDeniedException"),
-    "KmsDisabled": ("KmsDisabled", "KMS.DisabledException"),
+    "KmsAccessDenied": ("KmsAccessDenied", "KMS.AccessDeniedException", "KMSAccessDeniedException"),
+    "KmsDisabled": ("KmsDisabled", "KMS.DisabledException", "KMSDisabledException"),
     "KmsInvalidKeyUsage": ("KmsInvalidKeyUsage", "KMS.InvalidKeyUsageException"),
-    "KmsInvalidState": ("KmsInvalidState", "KMS.InvalidStateException", "KMS.KMSInvalidStateException"),
-    "KmsNotFound": ("KmsNotFound", "KMS.NotFoundException"),
-    "KmsOptInRequired": ("KmsOptInRequired", "KMS.OptInRequired"),
+    "KmsInvalidState": (
+        "KmsInvalidState",
+        "KMS.InvalidStateException",
+        "KMS.KMSInvalidStateException",
+        "KMSInvalidStateException",
+    ),
+    "KmsNotFound": ("KmsNotFound", "KMS.NotFoundException", "KMSNotFoundException"),
+    "KmsOptInRequired": ("KmsOptInRequired", "KMS.OptInRequired", "KMSOptInRequired"),
 }
 _PASSING = {
     "Throttling": (
@@ -86,7 +92,12 @@ _PASSING = {
         "SlowDown",
         "KmsThrottled",
         "KMS.ThrottlingException",
+        "KMSThrottlingException",
+        "ProvisionedThroughputExceededException",
     ),
+    "ExpiredIterator": ("ExpiredIteratorException",),
+    "TrimmedData": ("TrimmedDataAccessException",),
+    "InvalidArgument": ("InvalidArgumentException", "ValidationException"),
     "ServiceError": ("InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"),
 }
 _SHORT = {

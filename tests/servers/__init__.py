@@ -6,20 +6,28 @@ Tests use them through the fixtures of conftest.py; a new server is a new `Recip
 from .elasticmq import ELASTICMQ
 from .event_ruler import EVENT_RULER
 from .install import Unavailable, installed, run_tool
+from .kinesis_local import KINESIS_LOCAL
 from .ministack import MINISTACK
+from .moto import MOTO
 from .node_client import NODE_CLIENT
 from .process import Server
 from .queues import REGION, Queue, QueueMaker, sqs_client
 from .recipe import Command, Package, Place, Recipe, Wanted
 from .room import Room, do_without
 
-RECIPES = (ELASTICMQ, MINISTACK)
+RECIPES = (ELASTICMQ, MINISTACK)  # those that speak SQS
+KINESIS_RECIPES = (KINESIS_LOCAL, MINISTACK)
+DYNAMODB_RECIPES = (MINISTACK, MOTO)
 PACKAGES = (NODE_CLIENT, EVENT_RULER)
 
 __all__ = [
+    "DYNAMODB_RECIPES",
     "ELASTICMQ",
     "EVENT_RULER",
+    "KINESIS_LOCAL",
+    "KINESIS_RECIPES",
     "MINISTACK",
+    "MOTO",
     "NODE_CLIENT",
     "PACKAGES",
     "RECIPES",

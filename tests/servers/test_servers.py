@@ -107,6 +107,10 @@ def test_only_its_own_port_on_loopback_is_open(sqs_server: Server) -> None:
     assert {port for _, port in sqs_server.listening()} == {sqs_server.port}
 
 
+def test_a_kinesis_server_is_on_loopback_only(kinesis_server: Server) -> None:
+    assert {ip.removeprefix("::ffff:") for ip, _ in kinesis_server.listening()} == {"127.0.0.1"}
+
+
 def test_an_outage_and_the_return_at_the_same_address_with_the_messages(
     own_sqs_server: Server, boto_sqs: Clients, make_queue: QueueMaker
 ) -> None:

@@ -17,6 +17,8 @@ from esm.config.models import Settings, TargetLimits
 from esm.config.rules import admits
 from esm.errors import ConfigError
 from esm.options import seconds
+from esm.sources.dynamodb import DynamoOptions
+from esm.sources.kinesis import KinesisOptions
 from esm.sources.sqs import SqsOptions
 from esm.targets.http import HttpOptions
 from esm.targets.lambda_ import LambdaOptions
@@ -26,6 +28,8 @@ from esm.targets.runtime import RuntimeOptions
 TABLES: dict[str, type[BaseModel]] = {
     "mapping option": MappingOptions,
     "source option": SqsOptions,
+    "kinesis option": KinesisOptions,
+    "dynamodb option": DynamoOptions,
     "target option": TargetLimits,
     "http option": HttpOptions,
     "lambda option": LambdaOptions,

@@ -1,0 +1,45 @@
+"""DynamoDB Streams as sources of records (DynamoDB Streams API 2012-08-10 over AWS JSON)."""
+
+import asyncio
+import random
+import time
+
+from esm.clients.aws import lease
+from esm.core.filtering import DATA_KEYS
+from esm.plugins import SourceContext, SourcePlugin
+from esm.sources.dynamodb.options import DynamoOptions, parse
+from esm.sources.dynamodb.permissions import permissions
+from esm.sources.dynamodb.source import DynamoSource
+from esm.sources.shards import World
+
+__all__ = ["PLUGIN", "DynamoOptions", "DynamoSource"]
+
+_NO_POSITION = (
+    "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
+    "Member must not be null."
+)
+
+
+def _ordered(_options: DynamoOptions) -> bool:
+    return True
+
+
+def _make(options: DynamoOptions, context: SourceContext) -> DynamoSource:
+    position = context.starting_position
+    if position is None:
+        raise ValueError(_NO_POSITION)
+    if position not in {"LATEST", "TRIM_HORIZON"}:
+        raise ValueError(f"Unsupported starting position for arn type: {options.called}")
+    world = World(context.monotonic, time.time, asyncio.sleep, random.random)
+    return DynamoSource(options, options.reach(context.aws), lease, latest=position == "LATEST", world=world)
+
+
+PLUGIN = SourcePlugin(
+    name="dynamodb",
+    options=DynamoOptions,
+    parse=parse,
+    ordered=_ordered,
+    make=_make,
+    data_keys=DATA_KEYS["dynamodb"],
+    permissions=permissions,
+)

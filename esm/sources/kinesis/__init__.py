@@ -1,0 +1,37 @@
+"""Kinesis data streams as sources of records, read with GetRecords (Amazon Kinesis API 2013-12-02)."""
+
+import asyncio
+import random
+import time
+
+from esm.clients.aws import lease
+from esm.core.filtering import KINESIS
+from esm.plugins import SourceContext, SourcePlugin
+from esm.sources.kinesis.options import KinesisOptions, parse
+from esm.sources.kinesis.permissions import permissions
+from esm.sources.kinesis.source import KinesisSource
+from esm.sources.kinesis.start import begin_at
+from esm.sources.shards import World
+
+__all__ = ["PLUGIN", "KinesisOptions", "KinesisSource"]
+
+
+def _ordered(_: KinesisOptions) -> bool:
+    return True
+
+
+def _make(options: KinesisOptions, context: SourceContext) -> KinesisSource:
+    begin = begin_at(context.starting_position, context.starting_position_timestamp)
+    world = World(context.monotonic, time.time, asyncio.sleep, random.random)
+    return KinesisSource(options, options.reach(context.aws), lease, begin=begin, world=world)
+
+
+PLUGIN = SourcePlugin(
+    name="kinesis",
+    options=KinesisOptions,
+    parse=parse,
+    ordered=_ordered,
+    make=_make,
+    data_keys=KINESIS,
+    permissions=permissions,
+)

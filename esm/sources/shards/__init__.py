@@ -1,0 +1,24 @@
+"""What Kinesis and DynamoDB Streams have in common: shards with iterators, quotas, and lineage.
+
+A source says how one shard is asked (`Shard`); reading it in order, reopening iterators, keeping to the quota and
+watching for new shards are done here.
+"""
+
+from esm.sources.shards.listing import Listing
+from esm.sources.shards.pacer import Pacer, pacer_of
+from esm.sources.shards.reader import ShardReader
+from esm.sources.shards.service import EXPIRED, THROTTLED, TRIMMED, Fetched, Shard
+from esm.sources.shards.world import World
+
+__all__ = [
+    "EXPIRED",
+    "THROTTLED",
+    "TRIMMED",
+    "Fetched",
+    "Listing",
+    "Pacer",
+    "Shard",
+    "ShardReader",
+    "World",
+    "pacer_of",
+]
