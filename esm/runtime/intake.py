@@ -160,6 +160,7 @@ class Intake:
             self._not_before = started + _EMPTY_PAUSE
 
     def _unreadable(self, problem: Disconnected) -> None:
+        self._pollers = self._pollers.short()  # whoever refuses one read is not asked by thirty at once
         now = self.world.monotonic()
         if now < self._not_before:
             return

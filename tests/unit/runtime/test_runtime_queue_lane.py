@@ -269,6 +269,20 @@ async def test_a_queue_that_wants_some_settled_first_has_not_failed() -> None:
     assert len(rig.function.calls) == 1
 
 
+@virtual
+async def test_a_queue_that_stops_to_answer_is_not_asked_by_every_poller_for_ever() -> None:
+    rig = Rig(QueueOptions(concurrency=100, starts_at=100, batch_size=1), latency=0.1)
+    rig.send(1_000)
+    async with rig.running(60.0):
+        await asyncio.sleep(2.0)
+        assert rig.wire.most_open > 5
+        rig.rates["over limit"] = 1.0
+        await asyncio.sleep(30.0)
+        rig.wire.most_open = 0
+        await asyncio.sleep(20.0)
+        assert rig.wire.most_open == 1
+
+
 # Holding
 
 
