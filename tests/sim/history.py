@@ -219,13 +219,14 @@ class History:
         async def opened() -> AsyncIterator[Function]:
             yield function
 
+        pace = Spaced(1 / self.per_second) if self.per_second else None
         plan = EnginePlan(
             mappings={
                 "orders": MappingPlan(
                     "orders", "id", True, FakeSource(self.queue, self.faults), "fn", self.options, self.filters
                 )
             },
-            targets={"fn": TargetPlan("fn", opened, self.cap, self.per_second and Spaced(1 / self.per_second))},
+            targets={"fn": TargetPlan("fn", opened, self.cap, pace)},
             memory_limit=self.memory_limit,
             maximum_concurrency=self.cap_of_engine,
         )
