@@ -12,7 +12,7 @@ from esm.core.holding import Holding
 from esm.model import Record, Verdict
 from esm.runtime.circuit import Circuit
 from esm.runtime.custody import Custody
-from esm.runtime.delivery import Delivery
+from esm.runtime.delivery import Answered, Delivery
 from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.runtime.sieve import Sieve
 from esm.testing import loop
@@ -70,13 +70,13 @@ def test_deleting_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(300)
 def test_deleting_before_the_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver = Delivery.deliver
+    send = Delivery.send
 
-    async def careless(self: Delivery, batch: list[Record]) -> None:
+    async def careless(self: Delivery, batch: list[Record]) -> Answered | None:
         await self.custody._reader.settle(batch, (), ())
-        await deliver(self, batch)
+        return await send(self, batch)
 
-    monkeypatch.setattr(Delivery, "deliver", careless)
+    monkeypatch.setattr(Delivery, "send", careless)
     assert seen(_play)
 
 
