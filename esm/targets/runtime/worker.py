@@ -51,7 +51,7 @@ class Worker:
     def attached(self) -> None:
         self.ready = True
         self.trouble = ""
-        self._end_within(None)
+        self._give(None)
         if self._output is not None:
             self._output.forget()
 
@@ -60,7 +60,7 @@ class Worker:
 
     def broken(self, why: str) -> None:
         self.trouble = why
-        self._end_within(_LONGEST_GOODBYE)
+        self._give(_LONGEST_GOODBYE)
 
     def abandon(self) -> None:
         """Lambda too ends what took too long, with all it started."""
@@ -136,8 +136,12 @@ class Worker:
         self.ready = False
         self._desk.lose(self, lambda request_id: failed("Runtime.ExitError", how, meta(request_id, tail)))
 
+    def _give(self, seconds: float | None) -> None:
+        """A new time limit, None for no limit; whoever says something on its way out gets no longer for that."""
+        if not self._stopping.is_set():
+            self._end_within(seconds)
+
     def _end_within(self, seconds: float | None) -> None:
-        """None: as long as it likes."""
         if self._clock is not None and not self._clock.expired():
             loop = asyncio.get_running_loop()
             self._clock.reschedule(None if seconds is None else loop.time() + seconds)

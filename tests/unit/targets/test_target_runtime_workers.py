@@ -219,6 +219,30 @@ async def test_a_worker_that_does_not_heed_the_end_is_killed_when_the_target_clo
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
+STUBBORN = """
+import http.client, os, pathlib, signal, sys, threading
+told = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: told.set())
+pathlib.Path(sys.argv[1]).touch()
+while not told.wait(0.01):
+    pass
+worker = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    worker.request(sys.argv[2], "/2018-06-01/runtime/" + sys.argv[3], body=b"{}")
+    worker.getresponse().read()
+"""
+
+
+@pytest.mark.parametrize("says", [("GET", "invocation/next"), ("POST", "init/error")], ids=["asks", "complains"])
+async def test_one_that_goes_on_when_told_to_end_is_killed_all_the_same(
+    says: tuple[str, str], tmp_path: Path
+) -> None:
+    """It may have been starting, and take the signal for a chance to be graceful."""
+    started = tmp_path / "started"
+    async with asyncio.timeout(PATIENCE), opened((sys.executable, "-c", STUBBORN, str(started), *says)):
+        await until(started.exists)
+
+
 async def test_closing_in_the_middle_of_an_invocation_leaves_nobody(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         async with opened() as target:
