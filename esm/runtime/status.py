@@ -32,6 +32,7 @@ from esm.runtime.trouble import (
     complaint,
     reached,
     shown,
+    shown_meta,
     source_trouble,
     unsuccessful,
 )
@@ -182,7 +183,7 @@ class StatusBoard:
             note(row, happening)
         wrong = complaint(happening)
         if wrong:
-            meta = happening.meta if isinstance(happening, Invoked) else {}
+            meta = shown_meta(happening.meta) if isinstance(happening, Invoked) else {}
             row.last_error = LastError(shown(wrong), self._wall(), meta)
 
     def attach(self, mapping: str, live: Callable[[], Live]) -> None:
@@ -279,7 +280,7 @@ def _view(row: _Row, now: float) -> MappingStatus:
         result_since=row.result_since,
         blame=row.trouble.blame if row.trouble else None,
         last_error=row.last_error,
-        last_reply=row.last_reply,
+        last_reply=shown_meta(row.last_reply),
         counts=Counts(
             polled=row.polled,
             filtered=row.filtered,
