@@ -134,6 +134,7 @@ class Worker:
             last = tail.strip().rpartition("\n")[2]
             self.trouble = self.trouble or short(f"{how} before its first invocation{': ' if last else ''}{last}")
         self.ready = False
+        self._desk.send_away(self)
         self._desk.lose(self, lambda request_id: failed("Runtime.ExitError", how, meta(request_id, tail)))
 
     def _give(self, seconds: float | None) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -99,6 +100,45 @@ async def test_one_that_is_killed_from_outside_in_the_middle_of_a_batch(tmp_path
         assert reply.message == "Runtime.ExitError: the function's process was ended by Killed"
         await until(lambda: not alive(child))
         assert isinstance(await target.invoke(call(do="pid")), Returned)
+
+
+HAUNTED = """
+import http.client, os, pathlib, sys, time
+worker = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+worker.connect()
+ghost = pathlib.Path(sys.argv[1])
+first = not ghost.exists()
+if first and not os.fork():
+    os.setsid()
+    ghost.write_text(str(os.getpid()))
+    time.sleep(600)
+while True:
+    worker.request("GET", "/2018-06-01/runtime/invocation/next")
+    if first:
+        while not ghost.with_suffix(".waits").exists():
+            time.sleep(0.01)
+        os._exit(1)
+    answer = worker.getresponse()
+    answer.read()
+    request = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+    worker.request("POST", f"/2018-06-01/runtime/invocation/{request}/response", body=b"7")
+    worker.getresponse().read()
+"""
+
+
+async def test_a_dead_workers_question_is_not_answered_although_its_connection_lives_on(tmp_path: Path) -> None:
+    """A daemon in a session of its own holds it open; the invocation would be lost until it times out."""
+    ghost = tmp_path / "ghost"
+    try:
+        async with opened((sys.executable, "-c", HAUNTED, str(ghost))) as target:
+            await until(lambda: ghost.exists() and target._desk.waiting)
+            dead = psutil.Process(int(ghost.read_text())).parent()
+            ghost.with_suffix(".waits").touch()
+            await until(lambda: not dead or not alive(dead.pid))
+            async with asyncio.timeout(PATIENCE / 2):
+                assert await target.invoke(call()) == Returned(b"7", ANY)
+    finally:
+        os.kill(int(ghost.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("ending", ["timeout", "cancelled"])
