@@ -21,6 +21,7 @@ from runtime_hand import CONTEXT, PATIENCE, call
 from esm.model import Errored, Finding, Outcome, Refused, Returned
 from esm.targets.runtime import PLUGIN, RuntimeOptions, open_runtime
 from esm.targets.runtime.output import Output
+from esm.targets.runtime.process import Keeper
 from esm.targets.runtime.target import RuntimeTarget
 
 FUNCTIONS = str(Path(__file__).parents[2] / "functions")
@@ -324,6 +325,18 @@ async def test_no_process_outlives_an_engine_that_was_killed(tmp_path: Path) -> 
         engine.kill()
         await engine.wait()
     await until(lambda: not any(alive(process.pid) for process in family))
+
+
+async def test_the_keeper_is_told_who_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would kill whoever has that number by then."""
+    noted: list[tuple[str, int]] = []
+    monkeypatch.setattr(Keeper, "note", lambda _, sign, group: noted.append((sign, group)))
+    async with opened() as target:
+        ended = await pid_of(target)
+        await target.invoke(call(do="exit"))
+        await until(lambda: ("-", ended) in noted)
+        running = await pid_of(target)
+    assert noted == [("+", ended), ("-", ended), ("+", running), ("-", running)]
 
 
 async def test_a_thousand_quick_invocations(record_property: Callable[[str, object], None]) -> None:
