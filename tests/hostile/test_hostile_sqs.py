@@ -22,10 +22,10 @@ from esm.clients.aws import AwsOptions
 from esm.clients.http import Answered
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Target
+from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.sqs.world import World as SqsWorld

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from esm.api.view import status_document
 from esm.model import Outcome
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     Crashed,
@@ -28,7 +29,7 @@ from esm.runtime.happenings import (
     State,
     Unfilterable,
 )
-from esm.runtime.status import Live, MappingStatus, StatusBoard
+from esm.runtime.status import Live, MappingStatus
 from esm.runtime.trouble import Blame
 
 
