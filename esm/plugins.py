@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esm.model import DataKeys
-from esm.options import Options
+from esm.options import Options, TargetOptions
 from esm.ports import QueueSource, Target
 
 
@@ -83,7 +83,7 @@ class TargetPlugin:
     """
 
     name: str
-    options: type[Options]
+    options: type[TargetOptions]
     parse: Callable[[str], Mapping[str, Any] | None]
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target]]
     slots: Callable[[Any], int | None] = lambda _: None

@@ -237,9 +237,11 @@ TARGETS = {
         ".reserved_concurency: unknown option; did you mean `reserved_concurrency`?"
     ),
     "{type: http, url: http://x, timeout: 901}": (
-        ".timeout: 901 is out of range: above 0 and at most 900 s, as on AWS"
+        ".timeout: 901 is out of range: allowed is above 0 and at most 900 seconds"
     ),
-    "{type: http, url: http://x, timeout: 0}": ".timeout: 0 is out of range: above 0 and at most 900 s, as on AWS",
+    "{type: http, url: http://x, timeout: 0}": (
+        ".timeout: 0 is out of range: allowed is above 0 and at most 900 seconds"
+    ),
     "{type: http, url: http://x, reserved_concurrency: -1}": (
         ".reserved_concurrency: -1 is out of range: allowed is 0 to 100000"
     ),
@@ -404,7 +406,7 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_lines(tmp_path
             "0.0.0.0:9464 or [::]:9464"
         ),
         "esm.yaml:3: defaults.batch_size: 0 is out of range: allowed is 1 to 10000",
-        "esm.yaml:5: targets.f.timeout: 1000 is out of range: above 0 and at most 900 s, as on AWS",
+        "esm.yaml:5: targets.f.timeout: 1000 is out of range: allowed is above 0 and at most 900 seconds",
         "esm.yaml:6: targets.g.type: there is no target of type smtp: this version has http",
         (
             "esm.yaml:8: mappings.a.source: is required but missing: an ARN such as "
