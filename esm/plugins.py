@@ -19,13 +19,16 @@ class SourceContext:
     """What a source may need to know of its mapping.
 
     `aws` holds the file's `aws:` defaults, `window` the batching window in seconds (it decides a detail of the
-    event), `monotonic` the engine's clock.
+    event), `monotonic` the engine's clock. For a check of the source's own settings: `timeout` is the target's, in
+    seconds, and `held` the most records that the mapping may have in flight.
     """
 
     mapping: str
     aws: Mapping[str, Any]
     window: float
     monotonic: Callable[[], float]
+    timeout: float = 0.0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
     """`monotonic` is the engine's clock, in seconds."""
     return EnginePlan(
         mappings={
-            name: _mapping(mapping, config.settings, monotonic) for name, mapping in config.mappings.items()
+            name: _mapping(mapping, config.targets[mapping.target], config.settings, monotonic)
+            for name, mapping in config.mappings.items()
         },
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
         memory_limit=config.settings.memory_limit,
@@ -25,13 +26,18 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
     )
 
 
-def source_of(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> QueueSource:
+def source_of(
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
+) -> QueueSource:
     """Raises ValueError when the plugin finds that options make no sense together."""
+    given = mapping.options
     context = SourceContext(
         mapping=mapping.name,
         aws=_aws(settings),
-        window=mapping.options.maximum_batching_window_in_seconds,
+        window=given.maximum_batching_window_in_seconds,
         monotonic=monotonic,
+        timeout=target.options.timeout,
+        held=given.batch_size * given.ceiling,
     )
     return mapping.source.plugin.make(mapping.source.options, context)
 
@@ -41,12 +47,14 @@ def target_of(target: TargetConfig, settings: Settings) -> AbstractAsyncContextM
     return target.plugin.open(target.options, TargetContext(target.name, _aws(settings)))
 
 
-def _mapping(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> MappingPlan:
+def _mapping(
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
+) -> MappingPlan:
     return MappingPlan(
         name=mapping.name,
         id=mapping.id,
         enabled=mapping.options.enabled,
-        source=source_of(mapping, settings, monotonic),
+        source=source_of(mapping, target, settings, monotonic),
         target=mapping.target,
         options=_queue_options(mapping),
         filters=_filters(mapping),
@@ -61,7 +69,6 @@ def _filters(mapping: MappingConfig) -> FilterSet | None:
 
 def _queue_options(mapping: MappingConfig) -> QueueOptions:
     given = mapping.options
-    concurrency = given.scaling_config.maximum_concurrency or given.concurrency
     standard = QueueOptions()
     least, most = given.provisioned_poller_config.bounds or (standard.minimum_pollers, standard.maximum_pollers)
     return QueueOptions(
@@ -69,8 +76,8 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
         window=given.maximum_batching_window_in_seconds,
         reports_failures="ReportBatchItemFailures" in given.function_response_types,
         whole_groups=given.fifo_failure == "group",
-        concurrency=concurrency,
-        starts_at=min(standard.starts_at, concurrency),
+        concurrency=given.ceiling,
+        starts_at=min(standard.starts_at, given.ceiling),
         minimum_pollers=least,
         maximum_pollers=most,
         wait=getattr(mapping.source.options, "wait_time_seconds", standard.wait),

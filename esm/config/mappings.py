@@ -149,8 +149,11 @@ class Mappings:
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:
         """Let the plugin make it once, for what it says about options that make no sense together."""
+        target = self.targets[mapping.target]
+        if target is None:
+            return
         try:
-            source_of(mapping, self.settings, float)
+            source_of(mapping, target, self.settings, float)
         except ValueError as error:
             self.report.problem(node, str(error))
 

@@ -32,7 +32,7 @@ class Queue(Struct, frozen=True):
 
 
 class QueueFacts(Struct, frozen=True):
-    """What `esm validate --connect` compares a mapping with. Durations in seconds.
+    """What a check compares the mapping with. Durations in seconds.
 
     `max_receives` is None without a redrive policy. `in_flight_limit` is the SQS quota for messages received
     and not yet deleted; 20,000 for FIFO is the lower of the values AWS has documented.
