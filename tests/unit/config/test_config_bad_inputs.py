@@ -215,9 +215,6 @@ def test_a_bad_option_of_a_source(tmp_path: Path, given: str, said: str) -> None
 
 
 TARGETS = {
-    "arn:aws:lambda:eu-west-1:123456789012:function:f:live": (
-        ": Lambda is not called by this version: define a target named `f` below `targets:`"
-    ),
     "localhost:8080": ": localhost:8080 is no target; did you mean `http://localhost:8080`?",
     "billing": (
         ": there is no target `billing`: define it below `targets:`, or write a URL, lambda:NAME, "
@@ -225,7 +222,8 @@ TARGETS = {
     ),
     "ftp://x": ": ftp://x is no target: this version has the types http, as a URL or {type: …}",
     "arn:aws:lambda:eu-west-1:123456789012:function:f": (
-        ": Lambda is not called by this version: define a target named `f` below `targets:`"
+        ": arn:aws:lambda:eu-west-1:123456789012:function:f is no target: this version has the types http, "
+        "as a URL or {type: …}"
     ),
     "{url: http://x}": ".type: is required but missing: this version has http",
     "{type: htp, url: http://x}": (
