@@ -10,9 +10,10 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 
 from esm.core.backoff import Backoff
+from esm.targets.local_function import ended
 from esm.targets.runtime.desk import Desk
 from esm.targets.runtime.output import Output
-from esm.targets.runtime.process import Keeper, Program, ended, signal_group, spawn
+from esm.targets.runtime.process import Keeper, Program, signal_group, spawn
 from esm.targets.runtime.replies import failed, meta
 from esm.targets.thrown import short
 
