@@ -80,7 +80,6 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
         starts_at=min(standard.starts_at, given.ceiling),
         minimum_pollers=least,
         maximum_pollers=most,
-        wait=getattr(mapping.source.options, "wait_time_seconds", standard.wait),
         max_hold=given.max_hold,
     )
 

@@ -64,9 +64,8 @@ def test_the_options_of_a_queue(tmp_path: Path) -> None:
     scaling_config: {maximum_concurrency: 50}
     max_hold: 10m
     """
-    source = f"{{type: sqs, arn: {ORDERS}, wait_time_seconds: 7}}"
-    assert options(tmp_path, given, source=source) == QueueOptions(
-        batch_size=100, window=5, reports_failures=True, concurrency=50, wait=7, max_hold=600
+    assert options(tmp_path, given) == QueueOptions(
+        batch_size=100, window=5, reports_failures=True, concurrency=50, max_hold=600
     )
 
 

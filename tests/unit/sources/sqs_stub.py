@@ -117,11 +117,13 @@ def a_world(**changed: Callable[..., Any]) -> World:
     return World(**{**parts, **changed})
 
 
-def a_source(sqs: Any, *, fifo: bool = False, window: float = 0, **world: Callable[..., Any]) -> SqsSource:
+def a_source(
+    sqs: Any, *, fifo: bool = False, window: float = 0, longest_wait: float = 20, **world: Callable[..., Any]
+) -> SqsSource:
     def lease(_service: str, _options: AwsOptions) -> AbstractAsyncContextManager[Any]:
         return nullcontext(sqs)
 
-    options = SqsOptions(arn=ARN + (".fifo" if fifo else ""))
+    options = SqsOptions(arn=ARN + (".fifo" if fifo else ""), wait_time_seconds=longest_wait)
     context = SourceContext("orders", {}, window, lambda: 0.0, timeout=30.0, held=1_000)
     return SqsSource(options, context, lease, a_world(**world))
 

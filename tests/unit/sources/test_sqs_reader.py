@@ -63,6 +63,12 @@ def test_a_wait_is_never_longer_than_asked(wait: float, asked: int) -> None:
     assert received(sqs)[0]["WaitTimeSeconds"] == asked
 
 
+def test_a_long_poll_is_no_longer_than_the_option_says() -> None:
+    sqs = StubSqs()
+    use(sqs, lambda reader: reader.read(1, 20.0), longest_wait=7)
+    assert received(sqs)[0]["WaitTimeSeconds"] == 7
+
+
 def test_a_group_orders_only_on_a_fifo_queue() -> None:
     message = a_message(Attributes={"MessageGroupId": "a", "SentTimestamp": "1"})
     for fifo, key in [(True, "a"), (False, None)]:
