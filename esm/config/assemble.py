@@ -1,9 +1,8 @@
 """From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.core.filtering import FilterSet
@@ -33,7 +32,7 @@ def source_of(
     given = mapping.options
     context = SourceContext(
         mapping=mapping.name,
-        aws=_aws(settings),
+        aws=settings.aws_defaults,
         window=given.maximum_batching_window_in_seconds,
         monotonic=monotonic,
         timeout=target.options.timeout,
@@ -44,7 +43,7 @@ def source_of(
 
 def target_of(target: TargetConfig, settings: Settings) -> AbstractAsyncContextManager[Target]:
     """The target as its plugin makes it, not yet opened. Raises ValueError as `source_of` does."""
-    return target.plugin.open(target.options, TargetContext(target.name, _aws(settings)))
+    return target.plugin.open(target.options, TargetContext(target.name, settings.aws_defaults))
 
 
 def _mapping(
@@ -93,7 +92,3 @@ def _target(target: TargetConfig, settings: Settings) -> TargetPlan:
         reserved_concurrency=target.plugin.slots(target.options) if reserved is None else reserved,
         pace=None if rate is None else Rate(rate),
     )
-
-
-def _aws(settings: Settings) -> Mapping[str, Any]:
-    return settings.aws.model_dump(exclude_none=True)
