@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every scenario, the contenders taking turns, one table each and one JSON file."""
+"""`python -m benchmarks [NAME ...]`: the scenarios, contenders taking turns, tables, gates and one JSON file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import uvloop
 
 from benchmarks import report
+from benchmarks.catalog import ALONE, COMPARED, Compared, named
 from benchmarks.contenders import CONTENDERS, ContenderError, available
-from benchmarks.memory import MemoryLoad, memory
-from benchmarks.processes import ROOT
-from benchmarks.scenarios import SCENARIOS, Load, Run
+from benchmarks.gates import Verdict
+from benchmarks.processes import ROOT, allow_open_files
+from benchmarks.scenarios import Run
 
 
 def several(text: str) -> list[str]:
@@ -23,25 +24,25 @@ def several(text: str) -> list[str]:
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--scenarios", type=several, default=[*SCENARIOS, "memory"], metavar="A,B")
+    parser.add_argument(
+        "names", nargs="*", default=[], metavar="NAME", help=f"of {', '.join((*COMPARED, *ALONE))}; none: all"
+    )
     parser.add_argument("--only", type=several, default=[*CONTENDERS], metavar="A,B", help="contenders to run")
-    parser.add_argument("--reps", type=int, default=3, help="rounds; the table shows medians")
-    parser.add_argument("--messages", type=int, default=Load.messages, help="backlog of sqs-throughput")
-    parser.add_argument("--seconds", type=int, default=Load.seconds, help="length of sqs-latency")
-    parser.add_argument("--concurrency", type=int, default=Load.concurrency, help="batches in flight")
-    parser.add_argument("--mappings", type=int, default=MemoryLoad.mappings, help="mappings of memory")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--reps", type=int, default=5, help="rounds of what is compared; medians are shown")
+    parser.add_argument("--scale", type=float, default=1.0, help="below 1: so much less load, for a quick look")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results", metavar="FOLDER")
     chosen = parser.parse_args()
-    unknown = {*chosen.scenarios} - {*SCENARIOS, "memory"} | {*chosen.only} - {*CONTENDERS}
+    unknown = {name for name in chosen.names if not named(name)} | {*chosen.only} - {*CONTENDERS}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    chosen.scenarios = [each for name in chosen.names for each in named(name)] or [*COMPARED, *ALONE]
     return chosen
 
 
-async def attempt(scenario: str, name: str, load: Load) -> Run | None:
+async def attempt(scenario: str, name: str, scale: float) -> Run | None:
     """One run, with its end on stderr; None when the contender failed."""
     try:
-        run = await SCENARIOS[scenario](CONTENDERS[name], load)
+        run = await COMPARED[scenario].run(CONTENDERS[name], scale)
     except ContenderError as error:
         print(f"{scenario} {name}: {error}", file=sys.stderr)
         return None
@@ -49,7 +50,7 @@ async def attempt(scenario: str, name: str, load: Load) -> Run | None:
     return run
 
 
-async def rounds(scenario: str, names: Sequence[str], reps: int, load: Load) -> tuple[report.Runs, bool]:
+async def rounds(scenario: str, names: Sequence[str], reps: int, scale: float) -> tuple[report.Runs, bool]:
     """All runs by contender, and whether all is well. They take turns, so that noise hits all alike.
 
     A contender that fails once is left out: ratios are taken between neighbours of one round.
@@ -57,7 +58,7 @@ async def rounds(scenario: str, names: Sequence[str], reps: int, load: Load) -> 
     runs: dict[str, list[Run]] = {name: [] for name in names}
     for _ in range(reps):
         for name in tuple(runs):
-            run = await attempt(scenario, name, load)
+            run = await attempt(scenario, name, scale)
             if run is None:
                 del runs[name]
             else:
@@ -66,35 +67,65 @@ async def rounds(scenario: str, names: Sequence[str], reps: int, load: Load) -> 
     return runs, balanced and len(runs) == len(names)
 
 
-async def measure_memory(load: MemoryLoad, document: dict[str, Any]) -> bool:
-    try:
-        peaks = await memory(load)
-    except ContenderError as error:
-        print(f"memory engine: {error}", file=sys.stderr)
-        return False
-    verdicts = peaks.verdicts(load)
-    document["memory"] = {"figures": peaks.figures(load), "verdicts": verdicts}
-    print(f"\n{report.memory_table(load, peaks)}", flush=True)
-    return all(verdicts.values())
+def judged(compared: Compared, runs: report.Runs) -> list[Verdict]:
+    figures = {name: [run.figures for run in mine] for name, mine in runs.items()}
+    return [gate.judge(figures) for gate in compared.gates]
+
+
+class Session:
+    """One call of the command: what was found so far, and whether all is well."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.well = True
+        self._chosen = chosen
+        self._verdicts: dict[str, list[Verdict]] = {}
+        self._document: dict[str, Any] = {
+            "machine": report.machine(),
+            "reps": chosen.reps,
+            "scale": chosen.scale,
+        }
+
+    async def compare(self, scenario: str) -> None:
+        compared = COMPARED[scenario]
+        names = [name for name in compared.contenders if name in self._chosen.only and available(name)]
+        runs, good = await rounds(scenario, names, self._chosen.reps, self._chosen.scale)
+        print(f"\n{report.table(scenario, compared, runs)}", flush=True)
+        self.well = self.well and good
+        self._keep(scenario, report.summary(compared, runs), judged(compared, runs))
+
+    async def alone(self, scenario: str) -> None:
+        try:
+            outcome = await ALONE[scenario](self._chosen.scale)
+        except ContenderError as error:
+            print(f"{scenario} engine: {error}", file=sys.stderr)
+            self.well = False
+            return
+        print(f"\n{report.outcome_table(scenario, outcome)}", flush=True)
+        if outcome.svg:
+            self._chosen.results.mkdir(parents=True, exist_ok=True)
+            (self._chosen.results / f"{scenario}.svg").write_text(outcome.svg)
+        self._keep(scenario, {"figures": dict(outcome.figures)}, outcome.verdicts)
+
+    def _keep(self, scenario: str, found: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+        self._verdicts[scenario] = [*verdicts]
+        self._document[scenario] = {**found, "gates": [verdict._asdict() for verdict in verdicts]}
+        self.well = self.well and all(verdict.passed is not False for verdict in verdicts)
+
+    def close(self) -> None:
+        print(f"\n{report.gate_table(self._verdicts)}")
+        print(f"\n{report.write(self._chosen.results, self._document)}")
 
 
 async def measure(chosen: argparse.Namespace) -> int:
-    names = [name for name in chosen.only if available(name)]
-    for name in {*chosen.only} - {*names}:
-        print(f"{name}: not installed, left out", file=sys.stderr)
-    load = Load(chosen.messages, chosen.concurrency, seconds=chosen.seconds)
-    document: dict[str, Any] = {"machine": report.machine(), "reps": chosen.reps}
-    well = True
+    allow_open_files()
+    session = Session(chosen)
     for scenario in chosen.scenarios:
-        if scenario in SCENARIOS:
-            runs, good = await rounds(scenario, names, chosen.reps, load)
-            document[scenario] = report.summary(scenario, runs)
-            print(f"\n{report.table(scenario, runs)}", flush=True)
-            well = well and good
-        elif "engine" in names:
-            well = await measure_memory(MemoryLoad(chosen.mappings), document) and well
-    print(f"\n{report.write(chosen.results, document)}")
-    return 0 if well else 1
+        if scenario in COMPARED:
+            await session.compare(scenario)
+        elif "engine" in chosen.only:
+            await session.alone(scenario)
+    session.close()
+    return 0 if session.well else 1
 
 
 if __name__ == "__main__":

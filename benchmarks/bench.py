@@ -76,12 +76,20 @@ class Bench:
     async def preload(self, queue: Queue, count: int, body_bytes: int) -> None:
         await self.control("preload", QueueUrl=queue.url, Count=count, BodyBytes=body_bytes)
 
+    async def offer(self, queue: Queue, count: int, body_bytes: int, per_second: int) -> None:
+        """Returns at once; the server sends them to itself, which costs no client."""
+        await self.control("offer", QueueUrl=queue.url, Count=count, BodyBytes=body_bytes, PerSecond=per_second)
+
+    async def fail(self, status: int) -> None:
+        """What the target answers from now on."""
+        await self._post(f"{self.target}/answer", {"status": status}, {})
+
     async def queue_totals(self) -> dict[str, int]:
         totals: dict[str, int] = await self.control("totals")
         return totals
 
     async def seen(self, what: str) -> Any:
-        """What the target wrote down: `totals`, `ids` or `latency/N`."""
+        """What the target wrote down: `totals`, `ids`, `shares`, `arrivals` or `latency/N`."""
         async with self.http.get(f"{self.target}/{what}") as answer:
             return orjson.loads(await answer.read())
 

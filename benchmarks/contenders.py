@@ -29,9 +29,18 @@ class ContenderError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What every contender is told. `window`: seconds to gather for a batch; AWS wants one above 10 messages."""
+
+    batch: int = 10
+    concurrency: int = 16
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     name: str
-    run: Callable[[Bench, Sequence[Queue], int], AbstractAsyncContextManager[Child]]
+    run: Callable[[Bench, Sequence[Queue], Terms], AbstractAsyncContextManager[Child]]
 
 
 def free_port() -> int:
@@ -58,14 +67,16 @@ async def until_polling(bench: Bench, process: Child, queues: int) -> None:
 
 def floor(name: str) -> Contender:
     @contextlib.asynccontextmanager
-    async def run(bench: Bench, queues: Sequence[Queue], concurrency: int) -> AsyncIterator[Child]:
+    async def run(bench: Bench, queues: Sequence[Queue], terms: Terms) -> AsyncIterator[Child]:
         (queue,) = queues
         options = {
             "--endpoint": bench.endpoint,
             "--queue-url": queue.url,
             "--queue-arn": queue.arn,
             "--target": bench.invoke_url,
-            "--workers": str(concurrency),
+            "--workers": str(terms.concurrency),
+            "--batch": str(terms.batch),
+            "--window": str(terms.window),
         }
         flat = [part for option in options.items() for part in option]
         async with child("-m", f"benchmarks.floors.{name}", *flat) as process:
@@ -74,16 +85,19 @@ def floor(name: str) -> Contender:
     return Contender(name, run)
 
 
-def engine_configuration(bench: Bench, queues: Sequence[Queue], concurrency: int, port: int) -> dict[str, Any]:
+def engine_configuration(bench: Bench, queues: Sequence[Queue], terms: Terms, port: int) -> dict[str, Any]:
+    """All mappings name one target, which a scenario may give limits."""
     mapping = {
-        "target": {"type": "http", "url": bench.invoke_url, "timeout": "900s"},
-        "batch_size": 10,
-        "scaling_config": {"maximum_concurrency": concurrency},
+        "target": "function",
+        "batch_size": terms.batch,
+        "maximum_batching_window_in_seconds": terms.window,
+        "scaling_config": {"maximum_concurrency": terms.concurrency},
     }
     return {
         "namespace": "benchmark",
         "aws": {"region": "us-east-1", "endpoint_url": bench.endpoint},
         "server": {"listen": f"127.0.0.1:{port}"},
+        "targets": {"function": {"type": "http", "url": bench.invoke_url, "timeout": "900s"}},
         "mappings": {
             f"m{number}": {"source": {"type": "sqs", "queue_url": queue.url}, **mapping}
             for number, queue in enumerate(queues)
@@ -117,8 +131,8 @@ async def configured_engine(configuration: dict[str, Any]) -> AsyncIterator[Chil
 
 
 @contextlib.asynccontextmanager
-async def engine_run(bench: Bench, queues: Sequence[Queue], concurrency: int) -> AsyncIterator[Child]:
-    configuration = engine_configuration(bench, queues, concurrency, free_port())
+async def started(bench: Bench, configuration: dict[str, Any]) -> AsyncIterator[Child]:
+    """The engine, stopped at the end as an operator would; its exit code must be 0."""
     async with configured_engine(configuration) as process:
         yield process
         require_alive(process)
@@ -128,6 +142,10 @@ async def engine_run(bench: Bench, queues: Sequence[Queue], concurrency: int) ->
         code = await process.wait(STOP_SECONDS)
         if code != 0:
             raise ContenderError(f"ended with {code} after SIGTERM:\n{process.tail()}")
+
+
+def engine_run(bench: Bench, queues: Sequence[Queue], terms: Terms) -> AbstractAsyncContextManager[Child]:
+    return started(bench, engine_configuration(bench, queues, terms, free_port()))
 
 
 ENGINE = Contender("engine", engine_run)

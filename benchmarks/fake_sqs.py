@@ -4,6 +4,7 @@ It keeps state as SQS does (visibility, receive counts, long polls) and checks n
 service's own operations it has a control path for the oracle, which no client under test uses:
 
     POST /control/preload {"QueueName", "Count", "BodyBytes"}   fills a queue without a client
+    POST /control/offer {..., "PerSecond"}                      the same, but at a steady rate
     POST /control/release {}                                    answers every open long poll at once
     GET  /control/totals                                        what was sent, received, deleted
     GET  /control/ids                                           every message id ever given out

@@ -20,18 +20,21 @@ class Sample:
     rss: int
     queue_cpu: float
     target_cpu: float
+    machine_cpu: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """What a run cost inside its window; CPU of the two servers as a share of one core."""
+    """What a run cost inside its window; shares are of one core, the machine's of all it has."""
 
     messages: int
     seconds: float
     per_second: float
     cpu_per_1000: float
+    cpu_share: float
     queue_share: float
     target_share: float
+    machine_share: float
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -65,8 +68,10 @@ def steady(samples: Sequence[Sample], total: int) -> Steady | None:
         seconds,
         messages / seconds,
         (last.cpu - first.cpu) / messages * 1000,
+        (last.cpu - first.cpu) / seconds,
         (last.queue_cpu - first.queue_cpu) / seconds,
         (last.target_cpu - first.target_cpu) / seconds,
+        (last.machine_cpu - first.machine_cpu) / seconds,
     )
 
 
@@ -79,3 +84,24 @@ def ratio(ours: Sequence[float | None], floor: Sequence[float | None]) -> float 
     """The median of the ratios of neighbouring runs: what else the machine did then hits both sides."""
     pairs = zip(ours, floor, strict=True)
     return middle([a / b if a is not None and b else None for a, b in pairs])
+
+
+def difference(ours: Sequence[float | None], floor: Sequence[float | None]) -> float | None:
+    """The median of the differences of neighbouring runs."""
+    pairs = zip(ours, floor, strict=True)
+    return middle([a - b if a is not None and b is not None else None for a, b in pairs])
+
+
+def crowded(arrivals: Sequence[float], seconds: float) -> tuple[int, int]:
+    """The fewest and the most arrivals in any window of that length that lies within the run; (0, 0) if none does.
+
+    Windows begin at an arrival and are half open, so that a perfect pace gives the same count twice.
+    """
+    counts, end = [], 0
+    for begin, at in enumerate(arrivals):
+        if at + seconds > arrivals[-1]:
+            break
+        while arrivals[end] < at + seconds:
+            end += 1
+        counts.append(end - begin)
+    return (min(counts), max(counts)) if counts else (0, 0)

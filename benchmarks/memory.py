@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.bench import Bench, bench
-from benchmarks.contenders import configured_engine, engine_configuration, free_port, until_polling
+from benchmarks.contenders import Terms, configured_engine, engine_configuration, free_port, until_polling
+from benchmarks.gates import Verdict, at_most, held
+from benchmarks.outcome import Outcome
 from benchmarks.processes import Child
 
 LOOK_SECONDS = 0.25
@@ -57,25 +59,21 @@ class Peaks:
     redelivered: int = 0
     expired: int = 0  # messages at the target that the queue shows to others again
 
-    def verdicts(self, load: MemoryLoad) -> dict[str, bool]:
-        growth = self.rss - self.idle_rss
-        return {
-            "esm_held_bytes within the limit": 0 < self.held <= load.limit,
-            "bytes in flight at the queue within the limit": self.in_flight <= load.limit,
-            "the load presses: backlog above the limit": load.backlog > load.limit,
-            "every mapping got a batch through": self.mappings_served == load.mappings,
-            "no message was received twice": self.redelivered == 0,
-            "what the target has stays hidden at the queue": self.expired == 0,
-            f"resident growth within {RSS_FACTOR:g} x the limit": growth <= RSS_FACTOR * load.limit,
-        }
+    def verdicts(self, load: MemoryLoad) -> list[Verdict]:
+        growth = (self.rss - self.idle_rss) / load.limit
+        return [
+            held("esm_held_bytes within the limit", 0 < self.held <= load.limit),
+            held("bytes in flight at the queue within the limit", self.in_flight <= load.limit),
+            held("the load presses: backlog above the limit", load.backlog > load.limit),
+            held("every mapping got a batch through", self.mappings_served == load.mappings),
+            held("no message was received twice", self.redelivered == 0),
+            held("what the target has stays hidden at the queue", self.expired == 0),
+            at_most(f"resident growth over the limit, at most {RSS_FACTOR:g}", growth, RSS_FACTOR),
+        ]
 
     def figures(self, load: MemoryLoad) -> dict[str, float]:
         mib = {f"{name}_mib": value / 2**20 for name, value in asdict(self).items() if name in SIZES}
-        return {
-            **mib,
-            "limit_mib": load.limit_mib,
-            "growth_over_limit": (self.rss - self.idle_rss) / load.limit,
-        }
+        return {**mib, "limit_mib": load.limit_mib}
 
 
 SIZES = ("held", "in_flight", "idle_rss", "rss")
@@ -105,13 +103,22 @@ async def climb(around: Bench, process: Child, listen: str, peaks: Peaks) -> Non
         peaks.expired = max(peaks.expired, at_target - totals["in_flight"])
 
 
-async def memory(load: MemoryLoad) -> Peaks:
-    """Runs the engine only; the queues are filled when all its long polls are open, so that idle is known."""
+async def memory(scale: float) -> Outcome:
+    """The limit shrinks with the load, to 16 MiB at least, below which the engine takes none."""
+    mappings, limit = round(MemoryLoad.mappings * scale), round(MemoryLoad.limit_mib * scale)
+    load = MemoryLoad(mappings=max(20, mappings), limit_mib=max(16, limit))
+    peaks = await climbed(load)
+    about = f"{load.mappings} mappings, stuck target, backlog {load.backlog / 2**20:.0f} MiB"
+    return Outcome(about, peaks.figures(load), peaks.verdicts(load))
+
+
+async def climbed(load: MemoryLoad) -> Peaks:
+    """The queues are filled when all long polls are open, so that idle is known."""
     async with bench(0.0, "--stuck") as around:
         queues = [
             await around.create_queue(f"benchmark-{number}", VISIBILITY_SECONDS) for number in range(load.mappings)
         ]
-        configuration = engine_configuration(around, queues, load.concurrency, free_port())
+        configuration = engine_configuration(around, queues, Terms(concurrency=load.concurrency), free_port())
         configuration["memory_limit"] = f"{load.limit_mib}MiB"
         listen = configuration["server"]["listen"]
         peaks = Peaks()

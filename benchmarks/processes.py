@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -21,6 +22,19 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "benchmark",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def allow_open_files() -> None:
+    """A thousand connections, each with two ends here: children inherit what the system allows at most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def machine_busy() -> float:
+    """CPU seconds that all processes of the machine have used, on all cores together."""
+    spent = psutil.cpu_times()
+    idle = spent.idle + getattr(spent, "iowait", 0.0)
+    return float(sum(spent[:8]) - idle)  # what follows, on Linux, is contained in the first eight
 
 
 class Meter:
@@ -55,6 +69,10 @@ class Child:
         self._process = process
         self._log = log
         self.meter = Meter(process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def exit_code(self) -> int | None:

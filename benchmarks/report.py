@@ -8,49 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from benchmarks.catalog import Column, Compared
 from benchmarks.figures import middle, ratio
-from benchmarks.memory import MemoryLoad, Peaks
+from benchmarks.gates import Verdict
+from benchmarks.outcome import Outcome
 from benchmarks.scenarios import Run
 
 Runs = Mapping[str, Sequence[Run]]
-
-
-class Column(NamedTuple):
-    """A figure as the median of the runs, or with `over`, as its ratio to that floor."""
-
-    title: str
-    figure: str
-    places: int
-    over: str = ""
-
-
-COLUMNS = {
-    "sqs-throughput": (
-        Column("msg/s", "per_second", 0),
-        Column("x stock", "per_second", 2, "stock"),
-        Column("x lean", "per_second", 2, "lean"),
-        Column("CPU s per 1,000", "cpu_per_1000", 4),
-        Column("x stock", "cpu_per_1000", 2, "stock"),
-        Column("x lean", "cpu_per_1000", 2, "lean"),
-        Column("RSS MiB", "rss_mib", 0),
-        Column("queue server, cores", "queue_share", 2),
-        Column("target, cores", "target_share", 2),
-    ),
-    "sqs-latency": (
-        Column("p50 ms", "p50_ms", 2),
-        Column("p99 ms", "p99_ms", 2),
-        Column("max ms", "max_ms", 1),
-        Column("p50 x lean", "p50_ms", 2, "lean"),
-        Column("p99 x lean", "p99_ms", 2, "lean"),
-        Column("CPU s per 1,000", "cpu_per_1000", 3),
-        Column("x lean", "cpu_per_1000", 2, "lean"),
-        Column("RSS MiB", "rss_mib", 0),
-    ),
-}
 
 
 def values(runs: Sequence[Run], figure: str) -> list[float | None]:
@@ -69,26 +37,35 @@ def row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def table(scenario: str, runs: Runs) -> str:
-    columns = COLUMNS[scenario]
+def table(scenario: str, compared: Compared, runs: Runs) -> str:
     lines = [
-        row([scenario, *(column.title for column in columns), "account"]),
-        row(["---"] * (len(columns) + 2)),
+        row([scenario, *(column.title for column in compared.columns), "account"]),
+        row(["---"] * (len(compared.columns) + 2)),
     ]
     for name, mine in runs.items():
-        found = [(cell(runs, name, column), column.places) for column in columns]
+        found = [(cell(runs, name, column), column.places) for column in compared.columns]
         cells = ["-" if value is None else f"{value:,.{places}f}" for value, places in found]
         wrong = [str(run.account) for run in mine if not run.account.balanced]
         lines.append(row([name, *cells, wrong[0] if wrong else f"{len(mine)} x balanced"]))
     return "\n".join(lines)
 
 
-def memory_table(load: MemoryLoad, peaks: Peaks) -> str:
-    about = f"memory: {load.mappings} mappings, stuck target, backlog {load.backlog / 2**20:.0f} MiB"
-    lines = [row([about, ""]), row(["---", "---"])]
-    lines += [row([name, f"{value:,.2f}"]) for name, value in peaks.figures(load).items()]
-    lines += [row([what, "pass" if held else "FAIL"]) for what, held in peaks.verdicts(load).items()]
+def outcome_table(scenario: str, outcome: Outcome) -> str:
+    lines = [row([f"{scenario}: {outcome.about}", ""]), row(["---", "---"])]
+    lines += [row([name, f"{value:,.2f}"]) for name, value in outcome.figures.items()]
+    drawn = f"\n\n```text\n{outcome.chart}\n```" if outcome.chart else ""
+    return "\n".join(lines) + drawn
+
+
+def gate_table(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
+    lines = [row(["scenario", "gate", "measured", ""]), row(["---"] * 4)]
+    for scenario, judged in verdicts.items():
+        lines += [row([scenario, gate.gate, number(gate.measured), gate.word]) for gate in judged]
     return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
 
 
 def machine() -> dict[str, Any]:
@@ -101,13 +78,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def summary(scenario: str, runs: Runs) -> dict[str, Any]:
+def summary(compared: Compared, runs: Runs) -> dict[str, Any]:
     def name_of(column: Column) -> str:
         return f"{column.figure}_over_{column.over}" if column.over else column.figure
 
     return {
         name: {
-            "median": {name_of(column): cell(runs, name, column) for column in COLUMNS[scenario]},
+            "median": {name_of(column): cell(runs, name, column) for column in compared.columns},
             "runs": [asdict(run) for run in mine],
         }
         for name, mine in runs.items()

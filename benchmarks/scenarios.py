@@ -1,32 +1,47 @@
-"""The two scenarios that every contender runs: a backlog as fast as it goes, and a paced trickle."""
+"""The scenarios that several contenders run in turn: a backlog as fast as it goes, and a paced trickle."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from benchmarks.bench import Account, Bench, bench
 from benchmarks.bodies import body
-from benchmarks.contenders import Contender, require_alive, until_polling
+from benchmarks.contenders import Contender, Terms, require_alive, until_polling
 from benchmarks.figures import Sample, steady
-from benchmarks.processes import Child
+from benchmarks.processes import Child, machine_busy
 
 QUEUE_DELAY = 0.002
 BODY_BYTES = 1024
 LOOK_SECONDS = 0.05
 DEADLINE_SECONDS = 120
+USUAL = Terms()
 
 
 @dataclass(frozen=True)
-class Load:
-    """How much; `rate` in messages per second, `seconds` of it after one second that is not counted."""
+class Backlog:
+    """Messages to be emptied; `offered` per second, 0: all are there before the contender starts."""
 
     messages: int = 40_000
-    concurrency: int = 16
+    terms: Terms = USUAL
+    target_delay: float = 0.0
+    offered: int = 0
+
+    def scaled(self, by: float) -> Backlog:
+        return replace(self, messages=max(self.terms.batch, round(self.messages * by)))
+
+
+@dataclass(frozen=True)
+class Trickle:
+    """`rate` in messages per second, `seconds` of it after one second that is not counted."""
+
     rate: int = 100
     seconds: int = 10
+    terms: Terms = USUAL
+
+    def scaled(self, by: float) -> Trickle:
+        return replace(self, seconds=max(1, round(self.seconds * by)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ async def look(bench: Bench, process: Child) -> tuple[Sample, int]:
     delivered = (await bench.seen("totals"))["distinct"]
     cpu, rss = process.meter.look()
     queue_cpu, target_cpu = bench.queue_meter.look()[0], bench.target_meter.look()[0]
-    return Sample(time.monotonic(), delivered, cpu, rss, queue_cpu, target_cpu), deleted
+    return Sample(time.monotonic(), delivered, cpu, rss, queue_cpu, target_cpu, machine_busy()), deleted
 
 
 async def watch(bench: Bench, process: Child, total: int) -> list[Sample]:
@@ -58,12 +73,16 @@ async def watch(bench: Bench, process: Child, total: int) -> list[Sample]:
     return samples
 
 
-async def throughput(contender: Contender, load: Load) -> Run:
-    """A backlog that is there before the contender starts; measured from 20 % to 95 % of the deliveries."""
-    async with bench(QUEUE_DELAY) as around:
+async def empty(contender: Contender, load: Backlog) -> Run:
+    """Measured from 20 % to 95 % of the deliveries. What is offered begins when the contender is ready for it."""
+    async with bench(QUEUE_DELAY, "--delay", str(load.target_delay)) as around:
         queue = await around.create_queue("benchmark")
-        await around.preload(queue, load.messages, BODY_BYTES)
-        async with contender.run(around, [queue], load.concurrency) as process:
+        if not load.offered:
+            await around.preload(queue, load.messages, BODY_BYTES)
+        async with contender.run(around, [queue], load.terms) as process:
+            if load.offered:
+                await until_polling(around, process, 1)
+                await around.offer(queue, load.messages, BODY_BYTES, load.offered)
             samples = await watch(around, process, load.messages)
             account = await around.account()
         window = steady(samples, load.messages)
@@ -81,12 +100,12 @@ async def send_paced(around: Bench, url: str, numbers: range, rate: int) -> None
         await around.sqs("SendMessage", QueueUrl=url, MessageBody=body(number, time.monotonic(), BODY_BYTES))
 
 
-async def latency(contender: Contender, load: Load) -> Run:
+async def trickle(contender: Contender, load: Trickle) -> Run:
     """Single messages at a steady low rate; the first second opens the connections and is left out."""
     warm, total = load.rate, load.rate * (load.seconds + 1)
     async with bench(0.0) as around:
         queue = await around.create_queue("benchmark")
-        async with contender.run(around, [queue], load.concurrency) as process:
+        async with contender.run(around, [queue], load.terms) as process:
             await until_polling(around, process, 1)
             await send_paced(around, queue.url, range(warm), load.rate)
             before, _ = await look(around, process)
@@ -97,9 +116,3 @@ async def latency(contender: Contender, load: Load) -> Run:
         cost = (after.cpu - before.cpu) / (total - warm) * 1000
         rss = process.meter.peak_rss / 2**20
         return Run({**ages, "cpu_per_1000": cost, "rss_mib": rss}, account)
-
-
-SCENARIOS: dict[str, Callable[[Contender, Load], Awaitable[Run]]] = {
-    "sqs-throughput": throughput,
-    "sqs-latency": latency,
-}

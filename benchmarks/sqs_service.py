@@ -12,6 +12,7 @@ import orjson
 
 from benchmarks.bodies import body
 from benchmarks.long_polls import LongPoll, Reply, Waiting, wall_ms
+from benchmarks.offering import offer
 from benchmarks.standard_queue import SqsError, StandardQueue, Totals
 
 ACCOUNT = "000000000000"
@@ -42,6 +43,7 @@ class Service:
         }
         self._controls: dict[str, Callable[[Arguments], Any]] = {
             "/control/preload": self._preload,
+            "/control/offer": self._offer,
             "/control/release": self._release,
             "/control/totals": self._totals,
             "/control/ids": lambda _: [message_id(n) for n in range(self._sent())],
@@ -139,12 +141,18 @@ class Service:
         )
 
     def _preload(self, arguments: Arguments) -> Arguments:
-        waiting = self._find(arguments)
-        for _ in range(arguments["Count"]):
+        self._fill(self._find(arguments), arguments["Count"], arguments["BodyBytes"])
+        return {}
+
+    def _fill(self, waiting: Waiting, count: int, body_bytes: int) -> None:
+        for _ in range(count):
             number = next(self._numbers)
-            text = body(number, time.monotonic(), arguments["BodyBytes"])
-            waiting.queue.send(message_id(number), text, wall_ms())
+            waiting.queue.send(message_id(number), body(number, time.monotonic(), body_bytes), wall_ms())
         waiting.wake()
+
+    def _offer(self, arguments: Arguments) -> Arguments:
+        waiting, size = self._find(arguments), arguments["BodyBytes"]
+        offer(arguments["Count"], arguments["PerSecond"], lambda count: self._fill(waiting, count, size))
         return {}
 
     def _release(self, _: Arguments) -> Arguments:

@@ -2,9 +2,11 @@
 
 Each record is checked as it comes: all fields of a Lambda SQS event, and a body whose MD5 is the one SQS
 gave. So a loop that is fast because it leaves something out does not pass. Run as
-`python -m benchmarks.target`; the port is the first line it prints. `--stuck` never answers a POST.
+`python -m benchmarks.target`; the port is the first line it prints. `--stuck` never answers an event.
 
+    POST /answer {"status": 500}   what events are answered with from now on; failed ones are not written down
     GET /totals   GET /ids   GET /latency/N (percentiles over the bodies numbered N and up)
+    GET /shares (messages by queue)   GET /arrivals (seconds of the monotonic clock, one for each event)
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -58,28 +61,28 @@ class Ledger:
 
     def __init__(self) -> None:
         self.deliveries: Counter[str] = Counter()
-        self.queues: set[str] = set()
+        self.shares: Counter[str] = Counter()
+        self.arrivals: list[float] = []
         self.ages: list[tuple[int, float]] = []
-        self.posts = 0
         self.malformed = 0
 
     def note(self, event: bytes, arrived: float) -> None:
-        self.posts += 1
+        self.arrivals.append(arrived)
         for record in orjson.loads(event)["Records"]:
             if not well_formed(record):
                 self.malformed += 1
                 continue
             self.deliveries[record["messageId"]] += 1
-            self.queues.add(record["eventSourceARN"])
+            self.shares[record["eventSourceARN"]] += 1
             said = orjson.loads(record["body"])
             self.ages.append((said["n"], arrived - said["sent"]))
 
     def totals(self) -> dict[str, int]:
         return {
-            "posts": self.posts,
+            "posts": len(self.arrivals),
             "records": len(self.ages),
             "distinct": len(self.deliveries),
-            "queues": len(self.queues),
+            "queues": len(self.shares),
             "malformed": self.malformed,
         }
 
@@ -88,14 +91,26 @@ class Ledger:
             return orjson.dumps(self.totals())
         if path == "/ids":
             return orjson.dumps(list(self.deliveries))
+        if path == "/shares":
+            return orjson.dumps(self.shares)
+        if path == "/arrivals":
+            return orjson.dumps(self.arrivals)
         first = int(path.removeprefix("/latency/"))
         return orjson.dumps(latency_summary([age for number, age in self.ages if number >= first]))
 
 
+@dataclass(slots=True)
+class Manner:
+    """How events are answered: after how many seconds, if at all, and with which status."""
+
+    delay: float | None
+    status: int = 200
+
+
 class Connection(asyncio.Protocol):
-    def __init__(self, ledger: Ledger, delay: float | None) -> None:
+    def __init__(self, ledger: Ledger, manner: Manner) -> None:
         self._ledger = ledger
-        self._delay = delay
+        self._manner = manner
         self._reader = RequestReader()
         self._transport: asyncio.Transport | None = None
 
@@ -111,27 +126,32 @@ class Connection(asyncio.Protocol):
             self._answer(request, arrived)
 
     def _answer(self, request: Request, arrived: float) -> None:
+        manner = self._manner
         if request.method == b"GET":
-            self._write(self._ledger.show(request.path))
-            return
-        self._ledger.note(request.body, arrived)
-        if self._delay is not None:
-            asyncio.get_running_loop().call_later(self._delay, self._write, b"{}")
+            self._write(200, self._ledger.show(request.path))
+        elif request.path == "/answer":
+            manner.status = orjson.loads(request.body)["status"]
+            self._write(200, b"{}")
+        else:
+            if manner.status == 200:
+                self._ledger.note(request.body, arrived)
+            if manner.delay is not None:
+                asyncio.get_running_loop().call_later(manner.delay, self._write, manner.status, b"{}")
 
-    def _write(self, answer: bytes) -> None:
+    def _write(self, status: int, answer: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(response(200, answer))
+            self._transport.write(response(status, answer))
 
 
 def main() -> None:
     parser = server_arguments("A function that writes down what it saw.")
-    parser.add_argument("--stuck", action="store_true", help="never answer a POST")
+    parser.add_argument("--stuck", action="store_true", help="never answer an event")
     options = parser.parse_args()
     ledger = Ledger()
-    delay = None if options.stuck else options.delay
+    manner = Manner(None if options.stuck else options.delay)
 
     def make(_: int) -> Callable[[], Connection]:
-        return lambda: Connection(ledger, delay)
+        return lambda: Connection(ledger, manner)
 
     serve(make, options.port)
 

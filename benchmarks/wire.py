@@ -15,7 +15,7 @@ from typing import NamedTuple
 import uvloop
 
 END_OF_HEAD = b"\r\n\r\n"
-REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found"}
+REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 500: b"Internal Server Error"}
 
 
 class Request(NamedTuple):

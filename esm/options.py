@@ -7,7 +7,7 @@ seconds as numbers or text with a unit; secrets never print.
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -41,3 +41,13 @@ def seconds(value: object) -> object:
 
 Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=float | str)]
 Secret = SecretStr
+
+
+class TargetOptions(Options):
+    """What the options of every target begin with.
+
+    `timeout`: seconds for one call, at most the 15 minutes of AWS; 30 where Lambda has 3, because these are
+    services (docs/decisions/0018-target-timeout-of-30-seconds.md). What it is counted from is the target's to say.
+    """
+
+    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0

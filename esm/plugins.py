@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esm.model import DataKeys
-from esm.options import Options
+from esm.options import Options, TargetOptions
 from esm.ports import LogSource, QueueSource, Target
 
 
@@ -19,14 +19,17 @@ class SourceContext:
     """What a source may need to know of its mapping.
 
     `aws` holds the file's `aws:` defaults, `window` the batching window in seconds (it decides a detail of the
-    event), `monotonic` the engine's clock. `starting_position` is AWS's word, None for a queue;
-    `starting_position_timestamp` goes with `AT_TIMESTAMP`, in epoch seconds.
+    event), `monotonic` the engine's clock. For a check of the source's own settings: `timeout` is the target's, in
+    seconds, and `held` the most records that the mapping may have in flight. `starting_position` is AWS's
+    word, None for a queue; `starting_position_timestamp` goes with `AT_TIMESTAMP`, in epoch seconds.
     """
 
     mapping: str
     aws: Mapping[str, Any]
     window: float
     monotonic: Callable[[], float]
+    timeout: float = 0.0
+    held: int = 0
     starting_position: str | None = None
     starting_position_timestamp: float | None = None
 
@@ -86,7 +89,7 @@ class TargetPlugin:
     """
 
     name: str
-    options: type[Options]
+    options: type[TargetOptions]
     parse: Callable[[str], Mapping[str, Any] | None]
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target]]
     slots: Callable[[Any], int | None] = lambda _: None

@@ -58,7 +58,7 @@ class QueueReader(Protocol):
         """The queue's terms as last seen."""
 
     async def read(self, limit: int, wait: float) -> Page:
-        """At most `limit` records; waits up to `wait` seconds for the first. An empty page is no error.
+        """At most `limit` records; waits up to `wait` seconds for the first, or less. An empty page is no error.
 
         Raises `Disconnected` when the queue cannot be read, `OverLimit` when it wants some settled first.
         """

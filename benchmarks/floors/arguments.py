@@ -6,9 +6,19 @@ import argparse
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="receive 10, POST one Lambda SQS event, delete 10, again")
+    """`page` and `pages`: SQS gives 10 at most, so a larger batch is gathered from several receives.
+
+    `wait` is that of a long poll, except where a batch is gathered: then a receive that finds nothing holds
+    up the others, and waits as long as the engine's batching window.
+    """
+    parser = argparse.ArgumentParser(description="receive, POST one Lambda SQS event, delete, again")
     for name in ("endpoint", "queue-url", "queue-arn", "target"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--workers", type=int, default=16)
-    return parser.parse_args()
+    parser.add_argument("--batch", type=int, default=10, help="messages of a POST; above 10, a multiple of 10")
+    parser.add_argument("--window", type=int, default=0, help="seconds a receive waits where a batch is gathered")
+    options = parser.parse_args()
+    options.page, options.pages = min(10, options.batch), max(1, options.batch // 10)
+    options.wait = 20 if options.pages == 1 else options.window
+    return options

@@ -47,13 +47,27 @@ async def call(http: aiohttp.ClientSession, o: argparse.Namespace, name: str, ar
         return orjson.loads(await answer.read())
 
 
+async def receive(http: aiohttp.ClientSession, o: argparse.Namespace, asked: Any) -> list[dict[str, Any]]:
+    if o.pages == 1:
+        return (await call(http, o, "ReceiveMessage", asked)).get("Messages", [])  # type: ignore[no-any-return]
+    calls = (call(http, o, "ReceiveMessage", asked) for _ in range(o.pages))
+    return [message for answer in await asyncio.gather(*calls) for message in answer.get("Messages", ())]
+
+
+async def delete(http: aiohttp.ClientSession, o: argparse.Namespace, messages: list[dict[str, Any]]) -> None:
+    entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+    deleted = await call(http, o, "DeleteMessageBatch", {"QueueUrl": o.queue_url, "Entries": entries})
+    if deleted.get("Failed"):
+        print("not deleted:", deleted["Failed"])
+
+
 async def work(http: aiohttp.ClientSession, o: argparse.Namespace) -> None:
     constant = {"messageAttributes": {}, "eventSource": "aws:sqs"}
     constant |= {"eventSourceARN": o.queue_arn, "awsRegion": o.region}
-    asked = {"QueueUrl": o.queue_url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 20}
+    asked = {"QueueUrl": o.queue_url, "MaxNumberOfMessages": o.page, "WaitTimeSeconds": o.wait}
     asked |= {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
     while True:
-        messages = (await call(http, o, "ReceiveMessage", asked)).get("Messages")
+        messages = await receive(http, o, asked)
         if not messages:
             continue
         records = [{**dict(zip(OURS, THEIRS(m), strict=True)), **constant} for m in messages]
@@ -62,15 +76,16 @@ async def work(http: aiohttp.ClientSession, o: argparse.Namespace) -> None:
             if answer.status != 200:
                 continue
             await answer.read()
-        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
-        deleted = await call(http, o, "DeleteMessageBatch", {"QueueUrl": o.queue_url, "Entries": entries})
-        if deleted.get("Failed"):
-            print("not deleted:", deleted["Failed"])
+        if o.pages == 1:
+            await delete(http, o, messages)
+        else:
+            await asyncio.gather(*(delete(http, o, messages[n : n + 10]) for n in range(0, len(messages), 10)))
 
 
 async def main() -> None:
     options = parse()
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as workers:
+    pool = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=pool) as http, asyncio.TaskGroup() as workers:
         for _ in range(options.workers):
             workers.create_task(work(http, options))
 

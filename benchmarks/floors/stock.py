@@ -36,16 +36,34 @@ def event(messages: list[dict[str, Any]], options: argparse.Namespace) -> str:
     return json.dumps({"Records": records})
 
 
+async def receive(sqs: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    received = await sqs.receive_message(
+        QueueUrl=options.queue_url,
+        MaxNumberOfMessages=options.page,
+        WaitTimeSeconds=options.wait,
+        MessageSystemAttributeNames=["All"],
+        MessageAttributeNames=["All"],
+    )
+    return received.get("Messages", [])  # type: ignore[no-any-return]
+
+
+async def gather(sqs: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    if options.pages == 1:
+        return await receive(sqs, options)
+    pages = await asyncio.gather(*(receive(sqs, options) for _ in range(options.pages)))
+    return [message for page in pages for message in page]
+
+
+async def delete(sqs: Any, options: argparse.Namespace, messages: list[dict[str, Any]]) -> None:
+    entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+    deleted = await sqs.delete_message_batch(QueueUrl=options.queue_url, Entries=entries)
+    if deleted.get("Failed"):
+        print("not deleted:", deleted["Failed"])
+
+
 async def work(sqs: Any, http: aiohttp.ClientSession, options: argparse.Namespace) -> None:
     while True:
-        received = await sqs.receive_message(
-            QueueUrl=options.queue_url,
-            MaxNumberOfMessages=10,
-            WaitTimeSeconds=20,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
-        )
-        messages = received.get("Messages", [])
+        messages = await gather(sqs, options)
         if not messages:
             continue
         headers = {"Content-Type": "application/json"}
@@ -53,19 +71,20 @@ async def work(sqs: Any, http: aiohttp.ClientSession, options: argparse.Namespac
             await answer.read()
             if answer.status != 200:
                 continue
-        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
-        deleted = await sqs.delete_message_batch(QueueUrl=options.queue_url, Entries=entries)
-        if deleted.get("Failed"):
-            print("not deleted:", deleted["Failed"])
+        if options.pages == 1:
+            await delete(sqs, options, messages)
+        else:
+            pages = (messages[n : n + 10] for n in range(0, len(messages), 10))
+            await asyncio.gather(*(delete(sqs, options, page) for page in pages))
 
 
 async def main() -> None:
     options = parse()
     session = get_session()
-    config = AioConfig(region_name=options.region, max_pool_connections=options.workers)
+    config = AioConfig(region_name=options.region, max_pool_connections=options.workers * options.pages)
     async with (
         session.create_client("sqs", endpoint_url=options.endpoint, config=config) as sqs,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
         asyncio.TaskGroup() as workers,
     ):
         for _ in range(options.workers):

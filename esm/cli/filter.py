@@ -37,7 +37,7 @@ def try_filter(pattern: str, event: str, source: str, *, explain: bool, strict: 
 
 def _say_why(reasons: Sequence[str]) -> None:
     for reason in reasons:
-        typer.echo(f"  {reason}")
+        typer.echo(f"  {reason.encode(errors='backslashreplace').decode()}")  # half a surrogate pair, perhaps
 
 
 def _view(record: Any, source: str) -> Mapping[str, Any]:

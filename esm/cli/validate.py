@@ -22,7 +22,7 @@ def validate(path: Path, *, connect: bool) -> int:
         lines(error.problems)
         return NOT_STARTED
     warnings(loaded.warnings)
-    if connect and not _answered(asyncio.run(ask_all(loaded.config, plan))):
+    if connect and not _answered(asyncio.run(ask_all(plan))):
         return NOT_STARTED
     typer.echo(_summary(path, loaded))
     return 0

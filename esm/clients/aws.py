@@ -1,4 +1,4 @@
-"""AWS clients for every source: one credentials chain per identity, one connection pool per endpoint.
+"""AWS clients for sources and targets: one credentials chain per identity, one connection pool per endpoint.
 
 Making a client is expensive (service model, TLS context, credentials), and a process may run hundreds of
 mappings, so clients are leased: those who ask for the same service with the same options share one, and it is

@@ -1,9 +1,8 @@
 """From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.core.filtering import FilterSet
@@ -17,7 +16,8 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
     """`monotonic` is the engine's clock, in seconds."""
     return EnginePlan(
         mappings={
-            name: _mapping(mapping, config.settings, monotonic) for name, mapping in config.mappings.items()
+            name: _mapping(mapping, config.targets[mapping.target], config.settings, monotonic)
+            for name, mapping in config.mappings.items()
         },
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
         memory_limit=config.settings.memory_limit,
@@ -25,28 +25,35 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
     )
 
 
-def source_of(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> QueueSource:
+def source_of(
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
+) -> QueueSource:
     """Raises ValueError when the plugin finds that options make no sense together."""
+    given = mapping.options
     context = SourceContext(
         mapping=mapping.name,
-        aws=_aws(settings),
-        window=mapping.options.maximum_batching_window_in_seconds,
+        aws=settings.aws_defaults,
+        window=given.maximum_batching_window_in_seconds,
         monotonic=monotonic,
+        timeout=target.options.timeout,
+        held=given.batch_size * given.ceiling,
     )
     return mapping.source.plugin.make(mapping.source.options, context)
 
 
 def target_of(target: TargetConfig, settings: Settings) -> AbstractAsyncContextManager[Target]:
     """The target as its plugin makes it, not yet opened. Raises ValueError as `source_of` does."""
-    return target.plugin.open(target.options, TargetContext(target.name, _aws(settings)))
+    return target.plugin.open(target.options, TargetContext(target.name, settings.aws_defaults))
 
 
-def _mapping(mapping: MappingConfig, settings: Settings, monotonic: Callable[[], float]) -> MappingPlan:
+def _mapping(
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
+) -> MappingPlan:
     return MappingPlan(
         name=mapping.name,
         id=mapping.id,
         enabled=mapping.options.enabled,
-        source=source_of(mapping, settings, monotonic),
+        source=source_of(mapping, target, settings, monotonic),
         target=mapping.target,
         options=_queue_options(mapping),
         filters=_filters(mapping),
@@ -61,7 +68,6 @@ def _filters(mapping: MappingConfig) -> FilterSet | None:
 
 def _queue_options(mapping: MappingConfig) -> QueueOptions:
     given = mapping.options
-    concurrency = given.scaling_config.maximum_concurrency or given.concurrency
     standard = QueueOptions()
     least, most = given.provisioned_poller_config.bounds or (standard.minimum_pollers, standard.maximum_pollers)
     return QueueOptions(
@@ -69,11 +75,10 @@ def _queue_options(mapping: MappingConfig) -> QueueOptions:
         window=given.maximum_batching_window_in_seconds,
         reports_failures="ReportBatchItemFailures" in given.function_response_types,
         whole_groups=given.fifo_failure == "group",
-        concurrency=concurrency,
-        starts_at=min(standard.starts_at, concurrency),
+        concurrency=given.ceiling,
+        starts_at=min(standard.starts_at, given.ceiling),
         minimum_pollers=least,
         maximum_pollers=most,
-        wait=getattr(mapping.source.options, "wait_time_seconds", standard.wait),
         max_hold=given.max_hold,
     )
 
@@ -87,7 +92,3 @@ def _target(target: TargetConfig, settings: Settings) -> TargetPlan:
         reserved_concurrency=target.plugin.slots(target.options) if reserved is None else reserved,
         pace=None if rate is None else Rate(rate),
     )
-
-
-def _aws(settings: Settings) -> Mapping[str, Any]:
-    return settings.aws.model_dump(exclude_none=True)

@@ -18,7 +18,6 @@ from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
 from esm.options import Options
 
-LONGEST_TIMEOUT = 900
 _LIMITS = tuple(TargetLimits.model_fields)
 _SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
@@ -59,7 +58,6 @@ class Components:
         if found is None or limits is None:
             return None
         plugin, options = found
-        self._check_timeout(node, options)
         return self._tried(TargetConfig(name, plugin, options, limits), node)
 
     def _tried(self, target: TargetConfig, node: Node) -> TargetConfig | None:
@@ -116,14 +114,6 @@ class Components:
 
     def _fault(self, name: str) -> str:
         return f" ({self.catalog.faults[name]})" if name in self.catalog.faults else ""
-
-    def _check_timeout(self, node: Node, options: Options) -> None:
-        timeout = getattr(options, "timeout", None)
-        if isinstance(timeout, int | float) and not 0 < timeout <= LONGEST_TIMEOUT:
-            place = node.entries.get("timeout", node)
-            self.report.problem(
-                place, f"{shown(place)} is out of range: above 0 and at most {LONGEST_TIMEOUT} s, as on AWS"
-            )
 
 
 def _generated(node: Node, value: Any) -> Node:

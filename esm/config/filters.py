@@ -19,7 +19,7 @@ from esm.model import DataKeys
 from esm.options import Options
 
 _CRITERIA = "filter_criteria"
-_NO_FILTERS = ("", [], {"filters": None}, {"filters": {}})
+_NO_FILTERS: tuple[Any, ...] = ("", [], {"filters": None}, {"filters": {}})
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 

@@ -100,3 +100,8 @@ class MappingOptions(Options):
 
     strict_aws: bool = False
     """Ours: refuse what AWS would not do, for what is to run on AWS too."""
+
+    @property
+    def ceiling(self) -> int:
+        """Batches in flight at most."""
+        return self.scaling_config.maximum_concurrency or self.concurrency

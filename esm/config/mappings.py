@@ -8,7 +8,6 @@ from esm.config import filters
 from esm.config.assemble import source_of
 from esm.config.aws_options import Kind, duplicate
 from esm.config.casing import canonical, normalised
-from esm.config.catalog import one_line
 from esm.config.components import Components
 from esm.config.explain import shown, validated
 from esm.config.filters import with_texts
@@ -125,12 +124,7 @@ class Mappings:
         return name if name in self.targets else None
 
     def _say_unnamed(self, node: Node, text: str) -> bool:
-        """Whether it can only be a name, of a target or of a function of AWS, which is said to be missing."""
-        function = _FUNCTION.fullmatch(text)
-        if function is not None and one_line(self.components.catalog.targets, text) is None:
-            define = f"define a target named `{function['name']}` below `targets:`"
-            self.report.problem(node, f"Lambda is not called by this version: {define}")
-            return True
+        """Whether it can only be the name of a target, which is said to be missing."""
         if ":" in text:
             return False
         hint = suggestion(text, [name for name in self.targets if "/" not in name])
@@ -149,8 +143,11 @@ class Mappings:
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:
         """Let the plugin make it once, for what it says about options that make no sense together."""
+        target = self.targets[mapping.target]
+        if target is None:
+            return
         try:
-            source_of(mapping, self.settings, float)
+            source_of(mapping, target, self.settings, float)
         except ValueError as error:
             self.report.problem(node, str(error))
 

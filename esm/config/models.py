@@ -129,6 +129,11 @@ class Settings(Options):
     strict_aws: bool = False
     """Refuse what AWS would not do, in all mappings that do not say otherwise."""
 
+    @property
+    def aws_defaults(self) -> Mapping[str, Any]:
+        """What is given below `aws:`, as sources and targets take it."""
+        return self.aws.model_dump(exclude_none=True)
+
 
 class TargetLimits(Options):
     """What every target takes besides its own options."""

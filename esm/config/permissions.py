@@ -8,7 +8,7 @@ from esm.plugins import Permission
 
 def permissions_of(mapping: MappingConfig, config: Config) -> Sequence[Permission]:
     """Of source and target, in this order."""
-    aws = config.settings.aws.model_dump(exclude_none=True)
+    aws = config.settings.aws_defaults
     source, target = mapping.source, config.targets[mapping.target]
     return (
         *source.plugin.permissions(source.options, aws),

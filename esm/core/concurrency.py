@@ -65,3 +65,8 @@ def health_of(ceiling: int) -> Health:
 def effective(scale: Scale, health: Health) -> int:
     """Batches that may be in flight now; never below 1."""
     return max(1, min(scale.limit, int(health.limit)))
+
+
+def smoothed(before: float, latest: float) -> float:
+    """A duration that follows what is measured, the latest by a tenth; `before` is 0 if there was none."""
+    return before + (latest - before) * 0.1 if before else latest

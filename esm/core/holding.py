@@ -107,8 +107,11 @@ class Holding:
         self._plan(ids, now, terms, chance)
 
     def unanswered(self, records: Iterable[Record], now: float) -> None:
-        """Nobody answered the request to extend these: ask again soon."""
-        self._push([record.id for record in records if record.id in self._held], now + _RETRY)
+        """Nobody answered the request to extend these: ask again soon, in any case before their time is over."""
+        for record in records:
+            if held := self._held.get(record.id):
+                left = held.until - now
+                self._push([record.id], now + (min(_RETRY, left / 2) if left > 0 else _RETRY))
 
     def lost(self, records: Iterable[Record]) -> list[Record]:
         """The queue says these are not ours any more; their receipts may still serve to delete them.

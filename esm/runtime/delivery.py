@@ -1,14 +1,17 @@
-"""One batch, from its slot to its settlement.
+"""One batch, from its slot to its answer.
 
-A batch is invoked, judged and settled. A refusal never reached the function, so the batch stays in its slot,
-kept alive by heartbeats, and is sent again after a pause; only when it has been held too long, or when the
-engine stops, is it let go. What was never sent is given back at once.
+A batch is invoked and judged; settling it is the lane's, when its slot is free again. A refusal never reached
+the function, so the batch stays in its slot, kept alive by heartbeats, and is sent again after a pause; only
+when it has been held too long, or when the engine stops, is it let go. What was never sent is given back at
+once.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from msgspec import Struct
 
 from esm.core.breaker import pause_after
 from esm.core.judging import judge
@@ -20,6 +23,14 @@ from esm.runtime.happenings import Invoked, Paused
 from esm.runtime.plan import QueueOptions
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
+
+
+class Answered(Struct, frozen=True):
+    """A batch as it was sent last, and what the answer means for it."""
+
+    batch_id: str
+    batch: Sequence[Record]
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +46,8 @@ class Delivery:
     stop: Stop
     reads_over: asyncio.Event
 
-    async def deliver(self, batch: Sequence[Record]) -> None:
-        """Brings `batch` to one of its ends; its records are in nobody's hands afterwards."""
+    async def send(self, batch: Sequence[Record]) -> Answered | None:
+        """Sends `batch` until it is answered; None if it was given back or let go instead."""
         batch_id = self.world.new_id()
         attempt = 0
         while batch := await self.custody.still_ours(batch):
@@ -44,15 +55,15 @@ class Delivery:
                 if granted:
                     batch = await self.custody.still_ours(batch)
                     if not batch:
-                        return
+                        return None
                     attempt += 1
                     verdict = await self._invoke(batch_id, batch, attempt)
             if granted and not verdict.refused:
-                await self.custody.settle(batch_id, batch, verdict)
-                return
+                return Answered(batch_id, batch, verdict)
             if not granted or await self._pause(batch_id, batch, attempt, verdict):
                 await self._not_sent(batch_id, batch, attempt)
-                return
+                break
+        return None
 
     def _patience(self, batch: Sequence[Record], attempt: int) -> float:
         """Seconds to wait for a slot: what has been refused is held no longer than D1 allows."""

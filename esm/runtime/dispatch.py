@@ -8,7 +8,7 @@ it: its own limit, which follows backlog and health, and what the answers mean f
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 
-from esm.core import concurrency
+from esm.core import concurrency, reading
 from esm.core.breaker import REFUSALS
 from esm.model import Errored, Invocation, Outcome, Reply, Verdict
 from esm.ports import Target
@@ -100,6 +100,7 @@ class Dispatcher:
         self._scale = concurrency.scale_from(options.starts_at, options.concurrency, world.monotonic())
         self._health = concurrency.health_of(options.concurrency)
         self._refused = False
+        self._slot_takes = 0.0
         self.in_flight = 0
 
     @property
@@ -135,8 +136,18 @@ class Dispatcher:
         self.in_flight += 1
 
     def ended(self) -> None:
-        """It has left, one way or another."""
+        """It has left its slot, one way or another."""
         self.in_flight -= 1
+
+    def slot_took(self, seconds: float) -> None:
+        """How long a batch kept its slot, the wait for the target included."""
+        self._slot_takes = concurrency.smoothed(self._slot_takes, seconds)
+
+    def ahead(self, capacity: int, read_takes: float) -> int:
+        """Of `capacity`, what slots will take by the time a read of `read_takes` seconds is back."""
+        if self._refused or self._shared.closed or self._shared.circuit.is_open():
+            return 0
+        return reading.ahead(capacity, read_takes, self._slot_takes)
 
     def backlog(self, now: float, *, full: bool, all_taken: bool) -> None:
         """What a read says of the backlog moves the limit."""

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
+from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import SharedTarget
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
@@ -19,7 +20,6 @@ from esm.runtime.memory import Memory
 from esm.runtime.plan import EnginePlan, MappingPlan
 from esm.runtime.signals import Stop, hurry
 from esm.runtime.slots import FairSlots
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 
 

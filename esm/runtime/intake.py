@@ -1,16 +1,17 @@
 """The reading half of a queue lane: opens reads while credit allows, and takes in what they bring.
 
-Nothing is read that could not be sent soon. Credit is what free slots can take, less what is gathered and what
-open reads may still bring, within the process's memory; after a refusal it is one batch for a probe. How many
-reads are open at once follows the backlog. A read is never cancelled by a stop: its messages would be hidden
-for a whole visibility timeout. What no filter lets pass is deleted on the side and takes no credit.
+Nothing is read that could not be sent soon. Credit is what free slots can take, and those that will be free
+when the read is back, less what is gathered and what open reads may still bring, within the process's memory;
+after a refusal it is one batch for a probe. How many reads are open at once follows the backlog. A read is
+never cancelled by a stop: its messages would be hidden for a whole visibility timeout. What no filter lets pass
+is deleted on the side and takes no credit.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from esm.core import reading
+from esm.core import concurrency, reading
 from esm.core.backoff import Backoff
 from esm.errors import Disconnected, OverLimit
 from esm.model import Page, Record
@@ -53,6 +54,7 @@ class Intake:
     _reserved: int = field(default=0, init=False)
     _discarding: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
+    _read_takes: float = field(default=0.0, init=False)
     _not_before: float = field(default=float("-inf"), init=False)
     _small_since: float = field(default=float("-inf"), init=False)
     _pollers: reading.Pollers = field(init=False)
@@ -90,14 +92,12 @@ class Intake:
             return 0, self._not_before - now
         if self.open_reads >= self._pollers.wanted or self._discarding >= _MOST_DISCARDED:
             return 0, None
-        page = self.reader.terms.page
         opens_in = self.dispatcher.shut_for  # before the credit: time goes on, and between the two it might open
         credit = self._credit()
         limit = reading.ask(
             credit,
-            batch_size=self.options.batch_size,
-            page=page,
-            capacity=self.dispatcher.limit * self.options.batch_size,
+            page=self._page,
+            capacity=self._capacity,
             small_for=now - self._small_since,
         )
         if limit or credit <= 0:
@@ -109,8 +109,20 @@ class Intake:
         gathered = len(self.custody.waiting) + self._reserved
         if self.custody.waiting.ready_bytes >= self.room * max(1, self.dispatcher.free):
             return 0
-        credit = self.dispatcher.free * self.options.batch_size - gathered
+        soon = 0 if self.reader.ordered else self.dispatcher.ahead(self._capacity, self._read_takes)
+        credit = self.dispatcher.free * self.options.batch_size + soon - gathered
         return min(credit, self._room())
+
+    @property
+    def _capacity(self) -> int:
+        """Records that all slots together can hold."""
+        return self.dispatcher.limit * self.options.batch_size
+
+    @property
+    def _page(self) -> int:
+        """The most a read may bring; in order no more than a batch, because groups travel whole (D23)."""
+        page = self.reader.terms.page
+        return min(page, self.options.batch_size) if self.reader.ordered else page
 
     def _room(self) -> int:
         """Records the process has memory for; one always, while this lane holds nothing."""
@@ -154,12 +166,16 @@ class Intake:
         self.world.tell(Polled(self.mapping, count + len(page.rejected), max(0.0, oldest)))
         full = count >= limit
         self._pollers = self._pollers.full() if full else self._pollers.short()
-        spoken_for = self._credit() <= self.options.batch_size
+        if full:
+            self._read_takes = concurrency.smoothed(self._read_takes, now - started)
+        small = reading.worth_a_read(self._page, self._capacity)
+        spoken_for = self._credit() <= max(self.options.batch_size, small)
         self.dispatcher.backlog(now, full=full, all_taken=spoken_for)
         if not self.custody.new(page.records) and now - started < _EMPTY_PAUSE:
             self._not_before = started + _EMPTY_PAUSE
 
     def _unreadable(self, problem: Disconnected) -> None:
+        self._pollers = self._pollers.short()  # whoever refuses one read is not asked by thirty at once
         now = self.world.monotonic()
         if now < self._not_before:
             return

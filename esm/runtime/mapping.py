@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from esm.errors import Disconnected
 from esm.model import Lane
+from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Crashed, SourceFailed, SourceRecovered, State
@@ -12,7 +13,6 @@ from esm.runtime.memory import Memory
 from esm.runtime.plan import MappingPlan
 from esm.runtime.queue_lane import QueueLane
 from esm.runtime.signals import Stop
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 
 

@@ -14,7 +14,7 @@ from esm.errors import Disconnected
 from esm.model import Record
 from esm.ports import Measured, QueueReader
 from esm.runtime.custody import Custody
-from esm.runtime.delivery import Delivery
+from esm.runtime.delivery import Answered, Delivery
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.happenings import Abandoned, QueueDepth
 from esm.runtime.intake import Intake
@@ -51,6 +51,7 @@ class QueueLane:
         self._stop = stop
         self._rule = BatchRule(options.batch_size, room_for(codec.frame), options.window)
         self._sendable, self._extendable = Bell(), Bell()
+        self._sending = self._settling = 0
         self._custody = Custody(plan.name, reader, memory, world, options.max_hold)
         self._intake = Intake(
             mapping=plan.name,
@@ -102,6 +103,8 @@ class QueueLane:
                     keeper.cancel()
         finally:
             withdraw.close()
+            for _ in range(self._sending):  # cancelled before they began
+                self._dispatcher.ended()
             self._custody.abandon()
             if left := self._custody.ids():
                 self._world.tell(Abandoned(self._mapping, left))
@@ -120,9 +123,10 @@ class QueueLane:
             due = due_in(
                 self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
             )
-            if due == 0 and self._dispatcher.free:
+            if due == 0 and self._may_send():
+                self._sending += 1
                 self._dispatcher.began()
-                work.create_task(self._deliver(self._custody.take(self._rule)))
+                work.create_task(self._deliver(self._custody.take(self._rule), self._world.monotonic()))
             elif due == 0 and (overstayed := self._overstayed()) <= 0:
                 await self._give_back_oldest()
             elif due == 0:
@@ -132,13 +136,33 @@ class QueueLane:
         await self._intake.over.wait()
         await self._custody.give_back(self._custody.waiting.clear(), "stopping")
 
-    async def _deliver(self, batch: list[Record]) -> None:
+    def _may_send(self) -> bool:
+        """A slot is free, and what is answered but not deleted yet is no more than a round of them."""
+        held = self._dispatcher.in_flight + self._settling
+        return self._dispatcher.free > 0 and held < 2 * self._dispatcher.limit
+
+    async def _deliver(self, batch: list[Record], began: float) -> None:
+        """The slot is free with the answer: the function does nothing while its messages are deleted."""
         try:
-            await self._delivery.deliver(batch)
+            try:
+                answered = await self._delivery.send(batch)
+            finally:
+                self._sending -= 1
+                self._dispatcher.ended()
+                self._wake()
+            if answered is not None:
+                self._dispatcher.slot_took(self._world.monotonic() - began)
+                await self._settle(answered)
         finally:
-            self._dispatcher.ended()
             self._custody.unlock(batch)
             self._wake()
+
+    async def _settle(self, answered: Answered) -> None:
+        self._settling += 1
+        try:
+            await self._custody.settle(answered.batch_id, answered.batch, answered.verdict)
+        finally:
+            self._settling -= 1
 
     def _overstayed(self) -> float:
         """Seconds until what waits has been held too long without a chance to be sent."""

@@ -4,7 +4,7 @@ A problem of the source and one of the answers are told apart, because they end 
 a read comes back, the answers when the function succeeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -35,6 +35,7 @@ _REFUSALS = {
 }
 _FAILURES = (Outcome.FUNCTION_ERROR, Outcome.TIMEOUT)
 _LONGEST_TEXT = 500
+_LONGEST_VALUE = 4096  # the tail of a log
 
 
 class Blame(StrEnum):
@@ -90,8 +91,17 @@ def complaint(told: Happening) -> str:
 
 def shown(text: str) -> str:
     """At most 500 characters of a text: a function may answer with pages of it, or with half a surrogate pair."""
-    text = text[: _LONGEST_TEXT + 1].encode(errors="backslashreplace").decode()
+    text = _printable(text[: _LONGEST_TEXT + 1])
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
+def shown_meta(meta: Mapping[str, str]) -> dict[str, str]:
+    """What a reply tells of itself, at most 4 KiB a value: headers are whatever a server writes into them."""
+    return {name: _printable(value[:_LONGEST_VALUE]) for name, value in meta.items()}
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _of_answer(told: Invoked) -> str:

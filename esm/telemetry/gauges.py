@@ -9,7 +9,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from esm.runtime.status import STATES, Live, MappingStatus, StatusBoard
+from esm.runtime.board import StatusBoard
+from esm.runtime.status import STATES, Live, MappingStatus
 from esm.runtime.trouble import Blame
 
 _STOPPED = Live()

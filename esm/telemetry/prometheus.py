@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, Info, PlatformCollector, ProcessCollector
 
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
@@ -27,7 +28,7 @@ from esm.runtime.happenings import (
     SourceFailed,
     State,
 )
-from esm.runtime.status import DELETED, StatusBoard
+from esm.runtime.status import DELETED
 from esm.runtime.trouble import unsuccessful
 from esm.telemetry.gauges import BoardCollector
 from esm.telemetry.series import Families, Series

@@ -3,20 +3,26 @@
 import asyncio
 import dataclasses
 
+import aiohttp
 import orjson
 import pytest
 
 from benchmarks.bench import Account, Bench, Queue, bench
 from benchmarks.bodies import body
-from benchmarks.contenders import CONTENDERS, available
+from benchmarks.catalog import COMPARED
+from benchmarks.contenders import CONTENDERS, Terms, available
 from benchmarks.figures import Sample, percentile, ratio, steady
 from benchmarks.memory import MemoryLoad, Peaks
 from benchmarks.report import table
-from benchmarks.scenarios import Load, latency, throughput
+from benchmarks.scenarios import Backlog, Trickle, empty, trickle
 from benchmarks.standard_queue import SqsError, StandardQueue
 from benchmarks.wire import RequestReader
 
-SMALL = Load(messages=300, concurrency=4, rate=40, seconds=1)
+FEW = Terms(concurrency=4)
+SMALL = Backlog(300, FEW)
+GATHERED = Backlog(600, Terms(batch=100, concurrency=2, window=1))
+OFFERED = Backlog(100, Terms(batch=1, concurrency=4), offered=500)
+SLOW = Trickle(rate=40, seconds=1, terms=FEW)
 
 
 def names() -> list[str]:
@@ -25,19 +31,40 @@ def names() -> list[str]:
 
 @pytest.mark.parametrize("name", names())
 async def test_a_backlog_is_delivered_and_deleted(name: str) -> None:
-    run = await throughput(CONTENDERS[name], SMALL)
+    run = await empty(CONTENDERS[name], SMALL)
     assert run.account.balanced, run.account
     assert run.account.sent == SMALL.messages
     assert (run.figures["cpu_per_1000_whole_run"] or 0) > 0
-    assert f"| {name} |" in table("sqs-throughput", {name: [run]})
+    assert f"| {name} |" in table("sqs-throughput", COMPARED["sqs-throughput"], {name: [run]})
+
+
+@pytest.mark.parametrize("load", [GATHERED, OFFERED], ids=["in batches of 100", "offered one by one"])
+@pytest.mark.parametrize("name", names())
+async def test_a_backlog_is_emptied_under_other_terms(name: str, load: Backlog) -> None:
+    run = await empty(CONTENDERS[name], load)
+    assert run.account.balanced, run.account
+    assert run.account.sent == load.messages
 
 
 @pytest.mark.parametrize("name", names())
 async def test_a_trickle_is_timed_from_send_to_target(name: str) -> None:
-    run = await latency(CONTENDERS[name], SMALL)
+    run = await trickle(CONTENDERS[name], SLOW)
     assert run.account.balanced, run.account
-    assert run.figures["count"] == SMALL.rate * SMALL.seconds
+    assert run.figures["count"] == SLOW.rate * SLOW.seconds
     assert 0 < (run.figures["p50_ms"] or 0) <= (run.figures["p99_ms"] or 0)
+
+
+async def test_a_target_fails_when_told_to_and_writes_nothing_down() -> None:
+    async with bench(0.0) as around:
+        queue = await around.create_queue("q")
+        await around.preload(queue, 20, 256)
+        await around.fail(500)
+        with pytest.raises(aiohttp.ClientResponseError, match="500"):
+            await post(around, queue, await receive(around, queue))
+        await around.fail(200)
+        await post(around, queue, await receive(around, queue))
+        assert await around.seen("shares") == {queue.arn: 10}
+        assert len(await around.seen("arrivals")) == 1
 
 
 async def receive(around: Bench, queue: Queue, **options: object) -> list[dict[str, str]]:
@@ -68,7 +95,8 @@ async def post(around: Bench, queue: Queue, messages: list[dict[str, str]], **ch
         }
         for m in messages
     ]
-    async with around.http.post(around.invoke_url, data=orjson.dumps({"Records": records})) as answer:
+    event = orjson.dumps({"Records": records})
+    async with around.http.post(around.invoke_url, data=event, raise_for_status=True) as answer:
         assert await answer.json() == {}
 
 
@@ -192,7 +220,7 @@ def test_percentiles_and_ratios() -> None:
 def test_memory_over_the_limit_fails() -> None:
     load = MemoryLoad()
     good = Peaks(held=load.limit, in_flight=load.limit, idle_rss=1, rss=load.limit, mappings_served=200)
-    assert all(good.verdicts(load).values())
+    assert all(verdict.passed for verdict in good.verdicts(load))
     for wrong in (
         {"held": load.limit + 1},
         {"held": 0},
@@ -202,4 +230,4 @@ def test_memory_over_the_limit_fails() -> None:
         {"redelivered": 1},
         {"expired": 1},
     ):
-        assert not all(dataclasses.replace(good, **wrong).verdicts(load).values()), wrong
+        assert not all(verdict.passed for verdict in dataclasses.replace(good, **wrong).verdicts(load)), wrong

@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from servers import Queue
 
 from .function import Answer, Call, Function, failing, function
@@ -107,6 +109,12 @@ class Daemon:
         """The body of an answer; raises `HTTPError` for a bad status."""
         with _DIRECT.open(f"{self.url}{path}", timeout=5) as response:
             return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a sample of `/metrics`; 0 if there is none yet."""
+        told = text_string_to_metric_families(self.get("/metrics"))
+        samples = [sample for family in told for sample in family.samples if sample.name == name]
+        return next((sample.value for sample in samples if sample.labels == labels), 0.0)
 
     def signal(self, number: signal.Signals) -> None:
         """To the daemon alone, not to its workers."""

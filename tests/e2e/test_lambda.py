@@ -42,7 +42,7 @@ def functions(ministack: Server) -> Iterator[Any]:
 
 @pytest.fixture
 def oracle(new_oracle: Callable[..., Oracle], ministack: Server) -> Oracle:
-    return new_oracle(ministack, visibility=1, max_receives=3)
+    return new_oracle(ministack, visibility=4, max_receives=2)
 
 
 @pytest.fixture
@@ -54,22 +54,24 @@ def config(tmp_path: Path, ministack: Server, oracle: Oracle, functions: Any) ->
 
 
 def test_what_a_lambda_function_fails_is_dead_lettered_and_explained(config: Path, oracle: Oracle) -> None:
-    oracle.send([*(f"order-{number}" for number in range(20)), "raise", "report"])
+    oracle.send([*(f"order-{number}" for number in range(20)), "report"])
     with daemon(config) as running:
         oracle.drained()
+        oracle.send(["raise"])
+        until(lambda: "no such order" in running.status("orders")["last_error"]["text"], "the error")
         error = running.status("orders")["last_error"]
+        oracle.drained()
     assert sorted(oracle.dead()) == ["raise", "report"]
-    assert "no such order" in error["text"]
     assert error["function_error"] == "Unhandled"
     assert "about to raise" in error["log_tail"]
 
 
 def test_a_throttle_of_lambda_costs_no_receive(config: Path, oracle: Oracle, functions: Any) -> None:
-    """Three receives, of a second each, would be used up long before the fourth refusal."""
+    """Two receives would be used up long before the sixth refusal."""
     functions.put_function_concurrency(FunctionName="orders", ReservedConcurrentExecutions=0)
     oracle.send(["order-1", "order-2"])
     with daemon(config) as running:
-        until(lambda: running.status("orders")["counts"]["invocations"]["throttled"] >= 4, "four refusals")
+        until(lambda: running.status("orders")["counts"]["invocations"]["throttled"] >= 6, "six refusals")
         assert (
             "ReservedFunctionConcurrentInvocationLimitExceeded" in running.status("orders")["last_error"]["text"]
         )

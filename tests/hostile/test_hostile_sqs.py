@@ -21,11 +21,12 @@ from esm.api.view import status_document
 from esm.clients.aws import AwsOptions
 from esm.clients.http import Answered
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
+from esm.plugins import SourceContext
 from esm.ports import Target
+from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.sqs.world import World as SqsWorld
@@ -270,7 +271,7 @@ def _source(sqs: Sqs, new_id: Callable[[], str], chance: Callable[[], float]) ->
 
     options = SqsOptions(arn=ARN + (".fifo" if sqs.queue.ordered else ""))
     world = SqsWorld(now, lambda: EPOCH + now(), asyncio.sleep, chance, new_id)
-    return SqsSource(options, AwsOptions(), lease, window=0, world=world)
+    return SqsSource(options, SourceContext("orders", {}, 0.0, now), lease, world)
 
 
 def a_queue(count: int = 0, group: str | None = None, **settings: Any) -> FakeQueue:

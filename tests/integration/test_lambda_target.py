@@ -15,6 +15,7 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials  # type: ignore[import-untyped]
 from functions.http_servers import RawServer, Request, Wire, free_port, raw_server
+from yarl import URL
 
 from esm.clients.aws import AwsOptions
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
@@ -277,10 +278,10 @@ async def test_a_check_says_when_nobody_answers_or_somebody_else() -> None:
         await wire.request()
         await wire.send(answer(body=json.dumps("hello").encode()))
 
-    async with raw_server(stranger) as server, target(server.url) as opened:
+    async with raw_server(stranger) as server, target(server.url.replace("//", "//someone:hidden@")) as opened:
         ((found),) = await opened.check()
     assert found.broken
-    assert found.text.endswith("is not Lambda")
+    assert found.text == f"what answers at 127.0.0.1:{URL(server.url).port} is not Lambda"
 
 
 async def test_a_role_that_may_only_invoke_passes_the_check() -> None:

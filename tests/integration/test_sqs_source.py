@@ -13,6 +13,7 @@ from sqs_relay import relaying
 from esm.errors import Disconnected
 from esm.model import Record
 from esm.plugins import SourceContext
+from esm.ports import Checkable
 from esm.sources.sqs import PLUGIN, SqsSource
 from esm.testing.queue_bench import gather, opened
 from servers import Queue, QueueMaker, Server
@@ -108,16 +109,25 @@ async def test_event_of_a_fifo_queue(
 
 async def test_a_queue_by_its_url_needs_nothing_else(sqs_server: Server, make_queue: QueueMaker) -> None:
     queue = make_queue(sqs_server.endpoint_url)
-    facts = await source(None, queue_url=f"{sqs_server.endpoint_url}/000000000000/{queue.name}").describe()
-    assert facts.arn == queue.arn
+    (finding,) = await source(None, queue_url=f"{sqs_server.endpoint_url}/000000000000/{queue.name}").check()
+    assert finding.text.startswith(f"{queue.arn} has no redrive policy")
 
 
 async def test_a_queue_with_a_redrive_policy_is_sound(sqs_server: Server, make_queue: QueueMaker) -> None:
     queue = make_queue(sqs_server.endpoint_url, visibility=45, max_receives=3)
-    made = source(sqs_server.endpoint_url, arn=queue.arn)
-    assert await made.check() == ()
-    facts = await made.describe()
-    assert (facts.visibility, facts.max_receives, facts.in_flight_limit) == (45, 3, 120_000)
+    assert await source(sqs_server.endpoint_url, arn=queue.arn).check() == ()
+
+
+async def test_a_queue_is_compared_with_its_mapping(sqs_server: Server, make_queue: QueueMaker) -> None:
+    queue = make_queue(sqs_server.endpoint_url, fifo=True, visibility=45, max_receives=3)
+    context = SourceContext(
+        "test", {"endpoint_url": sqs_server.endpoint_url}, 0, time.monotonic, timeout=46.0, held=20_001
+    )
+    made = PLUGIN.make(PLUGIN.options.model_validate({"arn": queue.arn}), context)
+    assert isinstance(made, Checkable)
+    short, many = await made.check()
+    assert "is 45 s, shorter than the target's timeout of 46 s" in short.text
+    assert "lets 20,000 messages" in many.text
 
 
 async def test_a_queue_without_one_is_remarked_on(sqs_server: Server, make_queue: QueueMaker) -> None:
@@ -158,8 +168,8 @@ async def test_nobody_listening_is_unreachable() -> None:
 async def test_a_role_is_assumed_where_the_emulator_is(ministack: Server, make_queue: QueueMaker) -> None:
     queue = make_queue(ministack.endpoint_url)
     role = {"role_arn": "arn:aws:iam::000000000000:role/engine", "endpoint_url": ministack.endpoint_url}
-    facts = await source(None, arn=queue.arn, aws=role).describe()
-    assert facts.arn == queue.arn
+    (finding,) = await source(None, arn=queue.arn, aws=role).check()
+    assert not finding.broken
 
 
 @asynccontextmanager

@@ -18,8 +18,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-THRESHOLD = 85.0
-MODULES = ("judging", "partial", "buffers", "batching")
+# Percent that has to be noticed. What deletes messages by a pattern has more to lose than to gain.
+MODULES = {
+    "judging": 85.0,
+    "partial": 85.0,
+    "buffers": 85.0,
+    "batching": 85.0,
+    "filtering/criteria": 95.0,
+    "filtering/data": 95.0,
+    "filtering/grammar": 95.0,
+    "filtering/matching": 95.0,
+    "filtering/numbers": 85.0,  # its short cut for small numbers can be taken out without a difference
+    "filtering/operators": 95.0,
+    "filtering/texts": 95.0,
+}
 ROOT = Path(__file__).parents[2]
 ROOM = ROOT / "mutants"
 
@@ -72,7 +84,7 @@ def main() -> int:
         return ran.returncode
     figures = [_figure(module) for module in MODULES]
     print("\n".join(_lines(figures)))
-    return 0 if all(figure.total and figure.killed >= THRESHOLD for figure in figures) else 1
+    return 0 if all(figure.total and figure.killed >= MODULES[figure.module] for figure in figures) else 1
 
 
 def _prepare() -> None:
@@ -96,14 +108,13 @@ def _figure(module: str) -> Figure:
 def _lines(figures: list[Figure]) -> Iterator[str]:
     for figure in figures:
         yield from (f"  not noticed: {name}" for name in figure.survivors)
-    yield f"{'module':<10}{'mutants':>9}{'failed':>9}{'endless':>9}{'survived':>10}{'killed':>9}"
+    yield f"{'module':<22}{'mutants':>9}{'failed':>9}{'endless':>9}{'survived':>10}{'killed':>9}"
     for figure in figures:
         failed, endless = figure.ends["failed"], figure.ends["endless"]
         yield (
-            f"{figure.module:<10}{figure.total:>9}{failed:>9}{endless:>9}"
-            f"{len(figure.survivors):>10}{figure.killed:>8.1f}%"
+            f"{figure.module:<22}{figure.total:>9}{failed:>9}{endless:>9}"
+            f"{len(figure.survivors):>10}{figure.killed:>8.1f}% of {MODULES[figure.module]:g}%"
         )
-    yield f"at least {THRESHOLD:g}% of each module is asked for"
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from esm.core.buffers import KeyedBuffer
+from esm.core.filtering import FilterSet
 from esm.core.holding import Holding
 from esm.model import Record, Verdict
 from esm.runtime.circuit import Circuit
 from esm.runtime.custody import Custody
-from esm.runtime.delivery import Delivery
+from esm.runtime.delivery import Answered, Delivery
 from esm.runtime.dispatch import Dispatcher, SharedTarget
+from esm.runtime.sieve import Sieve
 from esm.testing import loop
 from sim.history import History, Violation
 from sim.test_queue_lane import _play, _play_leaky, _play_neutral
@@ -68,13 +70,13 @@ def test_deleting_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(300)
 def test_deleting_before_the_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver = Delivery.deliver
+    send = Delivery.send
 
-    async def careless(self: Delivery, batch: list[Record]) -> None:
+    async def careless(self: Delivery, batch: list[Record]) -> Answered | None:
         await self.custody._reader.settle(batch, (), ())
-        await deliver(self, batch)
+        return await send(self, batch)
 
-    monkeypatch.setattr(Delivery, "deliver", careless)
+    monkeypatch.setattr(Delivery, "send", careless)
     assert seen(_play)
 
 
@@ -109,6 +111,23 @@ def test_a_message_received_twice_taken_for_two(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.timeout(300)
+def test_a_filter_that_deletes_a_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = Sieve.dropped
+
+    def careless(self: Sieve, records: list[Record]) -> list[Record]:
+        return records if dropped(self, records) else []  # the rest of its page with it
+
+    monkeypatch.setattr(Sieve, "dropped", careless)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
+def test_a_filter_that_lets_everything_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FilterSet, "keeps", lambda self, view: True)
+    assert seen(_play)
+
+
+@pytest.mark.timeout(300)
 def test_more_batches_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dispatcher, "free", property(lambda self: 1))
     assert seen(_play)
@@ -127,8 +146,8 @@ def test_a_cap_of_the_engine_that_binds_nobody(monkeypatch: pytest.MonkeyPatch) 
 def test_a_probe_that_never_gives_its_turn_on(monkeypatch: pytest.MonkeyPatch) -> None:
     passed = Circuit.passed
 
-    async def careless(self: Circuit, mapping: str, permit: ExitStack) -> None:
-        await passed(self, mapping, ExitStack())
+    async def careless(self: Circuit, mapping: str, permit: ExitStack) -> Callable[[], bool]:
+        return await passed(self, mapping, ExitStack())
 
     monkeypatch.setattr(Circuit, "passed", careless)
     assert seen(_play)

@@ -51,7 +51,7 @@ class FilterSet:
         self._keys = sorted({key for one in self._flat for key in one.wants})
 
     def keeps(self, view: Mapping[str, Any]) -> bool:
-        """Whether a record is to be delivered; `view` as `Codec.view` gives it.
+        """Whether a record is to be delivered: without any pattern each is; `view` as `Codec.view` gives it.
 
         A record that is nested too deep to be looked at is kept: what nobody can judge must not be deleted.
         """
@@ -62,7 +62,7 @@ class FilterSet:
                     return True
         except (Unreadable, RecursionError):
             return True
-        return False
+        return not self._flat
 
     def data_of(self, view: Mapping[str, Any]) -> dict[str, Data]:
         """What the record has under the data keys that a pattern asks for. Raises Unreadable."""

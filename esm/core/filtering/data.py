@@ -5,15 +5,33 @@ tables, which do not say. Data that is JSON beyond what can be read here (thousa
 thousands of digits) is neither: nobody can say whether it matches.
 """
 
+import json
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from esm.core.filtering.numbers import Spelled
 
-decoded = msgspec.json.Decoder(float_hook=Spelled.of).decode
-"""JSON text to a value, numbers with their spelling. Raises ValueError, RecursionError."""
+_quickly = msgspec.json.Decoder(float_hook=Spelled.of).decode
+
+
+def decoded(text: str) -> Any:
+    """JSON text to a value, numbers with their spelling. Raises ValueError, RecursionError.
+
+    Half a surrogate pair is JSON, and what is left where a text was cut in the middle of an emoji; msgspec refuses
+    it.
+    """
+    try:
+        return _quickly(text)
+    except msgspec.ValidationError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_float=Spelled.of, parse_constant=_no_json)
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{constant} is no JSON", constant, 0)
 
 
 class Format(Enum):
@@ -44,8 +62,8 @@ def parsed(data: Any) -> Data:
         return (_OBJECT if type(data) is dict else _TEXT), data
     try:
         value = decoded(data)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise Unreadable(str(error)) from None
-    except ValueError:
+    except json.JSONDecodeError:
         return _TEXT, data
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(str(error)) from None
     return (_OBJECT, value) if type(value) is dict else (_TEXT, data)

@@ -21,7 +21,7 @@ from esm.core.filtering.texts import (
 
 Predicate = Callable[[Any], bool]
 
-EXTENSIONS = "a mapping on AWS does not take it, and strict_aws asks for what AWS does"
+_NOT_OF_MAPPINGS = "a mapping on AWS does not take it, and strict_aws asks for what AWS does"
 _NOT = "anything-but"
 _IGNORE_CASE = "equals-ignore-case"
 
@@ -38,7 +38,7 @@ def predicate(operator: Mapping[str, Any], at: Path, *, strict: bool) -> Predica
     if name == "numeric":
         return _numeric(operand, at)
     if strict and name in {"wildcard", "cidr"}:
-        raise InvalidPattern(at, EXTENSIONS)
+        raise InvalidPattern(at, _NOT_OF_MAPPINGS)
     if name == "cidr":
         return _cidr(text(operand, at), at)
     if name in {"prefix", "suffix"} and isinstance(operand, dict):
@@ -122,7 +122,7 @@ def _anything_but(operand: Any, at: Path, *, strict: bool) -> Predicate:
     """True for every scalar, of whatever type, that is not excluded; a missing field has none."""
     if isinstance(operand, dict):
         if strict:
-            raise InvalidPattern(at, f"with an operator inside: {EXTENSIONS}")
+            raise InvalidPattern(at, f"with an operator inside: {_NOT_OF_MAPPINGS}")
         excluded = any_of([_on_text(accepts) for accepts in _excluded_texts(operand, at)])
     else:
         values = operand if isinstance(operand, list) else [operand]

@@ -8,16 +8,16 @@ Accepts = Callable[[str], bool]
 
 def ignoring_case(text: str) -> Accepts:
     """Equal but for case. Each character stands for its own upper and lower case, nothing is normalised."""
-    return _is_found(re.compile(_cases(text), re.DOTALL).fullmatch)
+    return _is_found(re.compile(_cases(text)).fullmatch)
 
 
 def prefix_ignoring_case(text: str) -> Accepts:
-    return _is_found(re.compile(_cases(text), re.DOTALL).match)
+    return _is_found(re.compile(_cases(text)).match)
 
 
 def suffix_ignoring_case(text: str) -> Accepts:
     """The suffix may be longer or shorter than its own upper case (`ß`), so its length says nothing."""
-    ending = re.compile(_cases(text), re.DOTALL)
+    ending = re.compile(_cases(text))
     longest = 3 * len(text)  # no case of a character is longer than three
 
     def accepts(value: str) -> bool:

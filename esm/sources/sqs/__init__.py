@@ -10,11 +10,10 @@ from esm.core.filtering import SQS
 from esm.plugins import SourceContext, SourcePlugin
 from esm.sources.sqs.options import SqsOptions, parse
 from esm.sources.sqs.permissions import permissions
-from esm.sources.sqs.queue import QueueFacts
 from esm.sources.sqs.source import SqsSource
 from esm.sources.sqs.world import World
 
-__all__ = ["PLUGIN", "QueueFacts", "SqsOptions", "SqsSource"]
+__all__ = ["PLUGIN", "SqsOptions", "SqsSource"]
 
 
 def _ordered(options: SqsOptions) -> bool:
@@ -23,7 +22,7 @@ def _ordered(options: SqsOptions) -> bool:
 
 def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
     world = World(context.monotonic, time.time, asyncio.sleep, random.random, lambda: str(uuid.uuid4()))
-    return SqsSource(options, options.reach(context.aws), lease, window=context.window, world=world)
+    return SqsSource(options, context, lease, world)
 
 
 PLUGIN = SourcePlugin(

@@ -24,15 +24,16 @@ _IN_FLIGHT_FIFO = 20_000
 
 
 class Queue(Struct, frozen=True):
-    """Where a queue is. `arn` is the one in events."""
+    """Where a queue is. `arn` is the one in events, `wait` the seconds of a long poll."""
 
     url: str
     arn: str
     fifo: bool
+    wait: float
 
 
 class QueueFacts(Struct, frozen=True):
-    """What `esm validate --connect` compares a mapping with. Durations in seconds.
+    """What a check compares the mapping with. Durations in seconds.
 
     `max_receives` is None without a redrive policy. `in_flight_limit` is the SQS quota for messages received
     and not yet deleted; 20,000 for FIFO is the lower of the values AWS has documented.
@@ -50,7 +51,7 @@ async def find(sqs: Any, options: SqsOptions) -> tuple[Queue, Mapping[str, str]]
     url = options.queue_url or await _url_of(sqs, options)
     attributes = await attributes_of(sqs, url, options.arn)
     arn = options.arn or attributes.get("QueueArn") or _arn_from(sqs.meta.region_name, options)
-    return Queue(url, arn, options.fifo), attributes
+    return Queue(url, arn, options.fifo, options.wait_time_seconds), attributes
 
 
 async def attributes_of(sqs: Any, url: str, arn: str | None) -> Mapping[str, str]:

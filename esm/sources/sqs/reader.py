@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from esm.clients.aws import LONGEST_WAIT, AwsClient
+from esm.clients.aws import AwsClient
 from esm.clients.aws_errors import UNREACHABLE, translated
 from esm.errors import Disconnected
 from esm.model import Backlog, Page, Record, Rejected, Settlement, Terms
@@ -34,7 +34,10 @@ class SqsReader:
         self._next_seq = 0
 
     async def read(self, limit: int, wait: float) -> Page:
-        """One ReceiveMessage; `limit` above 10 asks for 10, `wait` is rounded down to whole seconds."""
+        """One ReceiveMessage; `limit` above 10 asks for 10.
+
+        `wait` is rounded down to whole seconds, and is no longer than `wait_time_seconds` says.
+        """
         limit = min(limit, PAGE)
         if not self.ordered:
             return await self._receive(limit, wait, {})
@@ -74,7 +77,7 @@ class SqsReader:
         arguments = {
             "QueueUrl": self._queue.url,
             "MaxNumberOfMessages": limit,
-            "WaitTimeSeconds": int(min(wait, LONGEST_WAIT)),
+            "WaitTimeSeconds": int(min(wait, self._queue.wait)),
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
             **extra,

@@ -3,28 +3,30 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from esm.clients.aws import AwsClient, AwsOptions, Lease
+from esm.clients.aws import AwsClient, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
 from esm.model import Finding, Lane
+from esm.plugins import SourceContext
 from esm.sources.sqs.deletes import deleting
 from esm.sources.sqs.event import Fragments, SqsCodec
 from esm.sources.sqs.options import SqsOptions
 from esm.sources.sqs.queue import QueueFacts, facts_of, find, terms_of
 from esm.sources.sqs.reader import SqsReader
+from esm.sources.sqs.remarks import remarks
 from esm.sources.sqs.world import World
 
 
 class SqsSource:
-    """A `QueueSource` that is also `Checkable`. `window` is the mapping's batching window in seconds."""
+    """A `QueueSource` that is also `Checkable`."""
 
     codec = SqsCodec()
 
-    def __init__(self, options: SqsOptions, aws: AwsOptions, lease: Lease, *, window: float, world: World) -> None:
+    def __init__(self, options: SqsOptions, context: SourceContext, lease: Lease, world: World) -> None:
         self._options = options
-        self._aws = aws
+        self._aws = options.reach(context.aws)
+        self._context = context
         self._lease = lease
-        self._window = window
         self._world = world
 
     async def lanes(self) -> AsyncIterator[Collection[Lane]]:
@@ -39,19 +41,19 @@ class SqsSource:
             with translated("SQS"):
                 terms = terms_of(attributes)
             async with deleting(sqs.hot.call, queue.url, self._world) as deletes:
-                fragments = Fragments(queue.arn, self._window)
+                fragments = Fragments(queue.arn, self._context.window)
                 yield SqsReader(sqs, queue, terms, deletes=deletes, fragments=fragments, world=self._world)
 
     async def check(self) -> Sequence[Finding]:
         """Whether the queue answers, and what of its own settings will hurt."""
         try:
-            facts = await self.describe()
+            facts = await self._facts()
         except Disconnected as problem:
             return (Finding(broken=True, text=problem.reason),)
-        return tuple(Finding(broken=False, text=text) for text in _remarks(facts))
+        found = remarks(facts, timeout=self._context.timeout, held=self._context.held)
+        return tuple(Finding(broken=False, text=text) for text in found)
 
-    async def describe(self) -> QueueFacts:
-        """What the queue says of itself. Raises `Disconnected`."""
+    async def _facts(self) -> QueueFacts:
         async with self._client() as sqs:
             queue, attributes = await find(sqs.cold, self._options)
             with translated("SQS"):
@@ -63,17 +65,3 @@ class SqsSource:
             with translated("SQS"):
                 sqs = await stack.enter_async_context(self._lease("sqs", self._aws))
             yield sqs
-
-
-def _remarks(facts: QueueFacts) -> Sequence[str]:
-    remarks = []
-    if facts.max_receives is None:
-        remarks.append(
-            f"{facts.arn} has no redrive policy: a message that always fails is tried again until it is "
-            f"{facts.retention / 86_400:g} days old; set a dead-letter queue and maxReceiveCount"
-        )
-    if facts.visibility == 0:
-        remarks.append(
-            f"{facts.arn} has a visibility timeout of 0: every message is delivered again while it is processed"
-        )
-    return remarks

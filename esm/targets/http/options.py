@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from yarl import URL
 
 from esm.clients.aws import AwsOptions
-from esm.options import Duration, Options, Secret
+from esm.options import Options, Secret, TargetOptions
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -79,16 +79,17 @@ class Signature(_Hidden):
     secret: Annotated[Secret, Field(min_length=1)]
 
 
-class HttpOptions(_Hidden):
-    """`timeout`: seconds (docs/decisions: 30 where Lambda has 3, because these are services).
+class HttpOptions(TargetOptions):
+    """`timeout` runs from having a connection to the end of the answer.
 
     `max_connections`: None for as many as there are calls. `max_response_bytes`: 6 MiB, what Lambda allows a
     synchronous answer. `refused_statuses`: answers that say the function was not reached. `protocol`: `rie` for
     the path and the error bodies of Lambda's Runtime Interface Emulator.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     url: str
-    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
     headers: Mapping[str, Secret] = Field(default_factory=dict)
     protocol: Literal["http", "rie"] = "http"
     auth: Annotated[

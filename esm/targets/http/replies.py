@@ -10,10 +10,11 @@ from http import HTTPStatus
 
 from yarl import URL
 
-from esm.clients.http import Answered, Broken, Exchange, Lapsed, Unreached
+from esm.clients.http import Answered, Exchange
 from esm.model import Errored, Outcome, Refused, Reply, Returned
 from esm.targets.retry_after import retry_after
 from esm.targets.thrown import short, thrown
+from esm.targets.unanswered import unanswered
 
 _MISCONFIGURED = {
     401: "correct `auth` or `headers`",
@@ -32,15 +33,9 @@ def reply_to(
 
     `url`: the one that was called, for messages that blame the address; its user and query are not shown.
     """
-    match exchange:
-        case Answered():
-            return _answered(exchange, refused, now, url)
-        case Unreached(why=why):
-            return Refused(Outcome.UNREACHABLE, why)
-        case Broken(why=why):
-            return Errored(Outcome.FUNCTION_ERROR, short(why))
-        case Lapsed():
-            return Errored(Outcome.TIMEOUT, f"no complete answer within {timeout:g} s")
+    if isinstance(exchange, Answered):
+        return _answered(exchange, refused, now, url)
+    return unanswered(exchange, timeout)
 
 
 def _answered(answer: Answered, refused: Collection[int], now: float, url: URL | None) -> Reply:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from esm.clients.arns import partition_of
 from esm.clients.aws import AwsOptions
-from esm.options import Duration, Options
+from esm.options import TargetOptions
 
 _ANY_ARN = re.compile(r"arn:aws[a-z-]*:lambda:")
 _PARTIAL_ARN = re.compile(r"\d{12}:function:.*")
@@ -57,7 +57,7 @@ def _function(text: str) -> str:
     return text
 
 
-class LambdaOptions(Options):
+class LambdaOptions(TargetOptions):
     """`function_name`: a name, a partial or a full ARN. `qualifier`: a version or alias, if not behind the name.
 
     `timeout`: seconds until an answer is no longer waited for; it should be above the function's own timeout,
@@ -67,7 +67,6 @@ class LambdaOptions(Options):
 
     function_name: Annotated[str, AfterValidator(_function)]
     qualifier: Annotated[str, Field(pattern=rf"^(?:{_QUALIFIER})$", max_length=128)] | None = None
-    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
     log_tail: bool = True
     aws: AwsOptions = AwsOptions()
 

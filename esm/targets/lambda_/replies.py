@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from esm.clients.http import Answered, Broken, Exchange, Lapsed, Unreached
+from esm.clients.http import Answered, Exchange
 from esm.model import Errored, Outcome, Refused, Reply, Returned
 from esm.targets.lambda_.errors import meaning
 from esm.targets.retry_after import retry_after
 from esm.targets.thrown import Thrown, short, thrown
+from esm.targets.unanswered import unanswered
 
 LONGEST_LOG_TAIL = 4096
 """Bytes of the end of the function's log that Lambda sends along (`X-Amz-Log-Type: Tail`)."""
@@ -32,15 +33,9 @@ def reply_to(exchange: Exchange, *, timeout: float, now: float) -> Reply:
     `meta`: `request_id`, `executed_version`, `function_error`, `status_code`, and `log_tail` where the function
     failed and Lambda sent it.
     """
-    match exchange:
-        case Answered():
-            return _answered(exchange, now)
-        case Unreached(why=why):
-            return Refused(Outcome.UNREACHABLE, why)
-        case Broken(why=why):
-            return Errored(Outcome.FUNCTION_ERROR, short(why))
-        case Lapsed():
-            return Errored(Outcome.TIMEOUT, f"no complete answer within {timeout:g} s")
+    if isinstance(exchange, Answered):
+        return _answered(exchange, now)
+    return unanswered(exchange, timeout)
 
 
 def _answered(answer: Answered, now: float) -> Reply:

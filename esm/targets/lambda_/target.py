@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
+from yarl import URL
+
 from esm import __version__
 from esm.clients.aws_errors import translated
 from esm.clients.aws_signed import Signed, open_for
 from esm.clients.http import Answered, Exchange, Limits
+from esm.clients.http.origin import origin_of
 from esm.errors import Disconnected
 from esm.model import Finding, Invocation, Outcome, Refused, Reply
 from esm.plugins import TargetContext
@@ -58,7 +61,9 @@ class LambdaTarget:
         reply = self._read(exchange)
         if isinstance(reply, Refused):
             return reply
-        return Refused(Outcome.MISCONFIGURED, f"what answers at {self._signed.service.endpoint} is not Lambda")
+        return Refused(
+            Outcome.MISCONFIGURED, f"what answers at {_shown(self._signed.service.endpoint)} is not Lambda"
+        )
 
     async def _remarks(self) -> Sequence[str]:
         """None where it may not be asked: a role that invokes needs no right to read the configuration."""
@@ -87,6 +92,11 @@ def remarks(options: LambdaOptions, facts: Mapping[str, Any]) -> Sequence[str]:
     return found
 
 
+def _shown(endpoint: str) -> str:
+    """Host and port: a URL may hold a password too."""
+    return str(origin_of(URL(endpoint)))
+
+
 def _invocations(name: str, qualifier: str | None) -> str:
     """Where Invoke is posted to; names are percent-encoded as botocore does."""
     chosen = f"?Qualifier={quote(qualifier, safe='-_.~')}" if qualifier else ""
@@ -106,5 +116,5 @@ async def open_lambda(
         try:
             http = await stack.enter_async_context(open_for(endpoint, limits, agent, aws.ca_bundle))
         except OSError as error:
-            raise ValueError(f"the authorities for {endpoint} cannot be read: {error}") from None
+            raise ValueError(f"the authorities for {_shown(endpoint)} cannot be read: {error}") from None
         yield LambdaTarget(aws.signed.over(http, endpoint), aws.cold, options, wall)

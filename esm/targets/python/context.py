@@ -4,14 +4,7 @@ import os
 import time
 from typing import Any
 
-from msgspec import Struct
-
-
-class Identity(Struct, frozen=True):
-    """Which function this is, in Lambda's words."""
-
-    name: str
-    arn: str
+from esm.targets.local_function import Identity, memory
 
 
 class Context:
@@ -22,7 +15,7 @@ class Context:
         self.function_version = "$LATEST"
         self.invoked_function_arn = identity.arn
         self.aws_request_id = request_id
-        self.memory_limit_in_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        self.memory_limit_in_mb = memory()
         self.log_group_name = f"/aws/lambda/{identity.name}"
         self.log_stream_name = str(os.getpid())
         self.identity: Any = None

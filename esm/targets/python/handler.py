@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from esm.model import Errored, Outcome, Reply, Returned
+from esm.targets.local_function import overdue
 
 Handler = Callable[[Any, Any], Any]
 
@@ -77,7 +78,7 @@ def raised(error: BaseException) -> Reply:
 
 
 def timed_out(seconds: float) -> Reply:
-    return Errored(Outcome.TIMEOUT, f"Task timed out after {seconds:.2f} seconds")
+    return Errored(Outcome.TIMEOUT, overdue(seconds))
 
 
 def describe(error: BaseException) -> str:

@@ -4,18 +4,17 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from esm.options import Duration, Options
+from esm.options import TargetOptions
 
 
-class PythonOptions(Options):
-    """`handler`: `package.module:function`. `timeout`: seconds.
+class PythonOptions(TargetOptions):
+    """`handler`: `package.module:function`.
 
     `workers`: processes for a synchronous handler, None for one per core; an asynchronous one needs none.
     `path`: where its module is found, None for the working directory.
     """
 
     handler: str
-    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
     workers: Annotated[int, Field(ge=1, le=1000)] | None = None
     path: str | None = None
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 from collections.abc import AsyncIterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
@@ -13,13 +12,15 @@ from pebble import ProcessExpired
 from esm.model import Errored, Invocation, Outcome, Refused, Reply
 from esm.plugins import TargetContext
 from esm.ports import Target
+from esm.targets.local_function import Identity, ended
 from esm.targets.python import worker
-from esm.targets.python.context import Context, Identity
+from esm.targets.python.context import Context
 from esm.targets.python.handler import Handler, load, raised, returned, timed_out
 from esm.targets.python.options import PythonOptions
 from esm.targets.python.pool import WorkerPool
 
 _LONGEST_IMPORT = 60.0
+_NOWHERE = "local"  # stands in an ARN for the region
 
 
 class ProcessTarget:
@@ -37,7 +38,7 @@ class ProcessTarget:
         except TimeoutError:
             return timed_out(self._timeout)
         except ProcessExpired as death:
-            return Errored(Outcome.FUNCTION_ERROR, f"Runtime.ExitError: {_exit(death.exitcode)}")
+            return Errored(Outcome.FUNCTION_ERROR, f"Runtime.ExitError: {ended(death.exitcode)}")
         except BrokenProcessPool as error:
             return Refused(Outcome.UNREACHABLE, f"no worker process: {error}")
         return reply
@@ -75,12 +76,6 @@ def _request_id(call: Invocation) -> str:
     return f"{call.batch_id}-{call.attempt}"
 
 
-def _exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"the function's process was ended by {signal.strsignal(-code) or f'signal {-code}'}"
-    return f"the function's process ended with exit code {code}"
-
-
 @asynccontextmanager
 async def open_python(options: PythonOptions, context: TargetContext) -> AsyncIterator[Target]:
     """Raises ValueError if the handler cannot be imported or called.
@@ -88,7 +83,7 @@ async def open_python(options: PythonOptions, context: TargetContext) -> AsyncIt
     It is tried in a worker first, so a module that crashes or hangs while it is imported harms nothing else.
     """
     path = _place(options)
-    identity = Identity(context.name, _arn(context))
+    identity = Identity(context.name, context.aws.get("region") or _NOWHERE)
     pool = WorkerPool(options.workers or _cores(), worker.prepare, options.handler, path)
     try:
         await pool.start()
@@ -119,8 +114,3 @@ def _place(options: PythonOptions) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _arn(context: TargetContext) -> str:
-    region = context.aws.get("region") or "local"
-    return f"arn:aws:lambda:{region}:000000000000:function:{context.name}"

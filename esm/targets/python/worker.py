@@ -17,7 +17,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from esm.model import Reply
-from esm.targets.python.context import Context, Identity
+from esm.targets.local_function import Identity
+from esm.targets.python.context import Context
 from esm.targets.python.handler import Handler, is_async, load, raised, returned
 
 _loaded: Handler | ValueError = ValueError("nothing was loaded")

@@ -23,6 +23,7 @@ _MODE = "Lambda-Runtime-Function-Response-Mode"
 _STREAMED = "Runtime.StreamingUnsupported"
 _GOODBYE = 1.0
 _LARGEST_HEADER = 2**21  # the clients put the cause of an error into one, up to 1 MiB of it
+_MOST_HEADERS = 24  # clients send about ten, and a stranger's are held in memory until the last one is there
 
 
 class _TooLarge(Exception):
@@ -172,6 +173,7 @@ async def serve(api: RuntimeApi, listener: socket) -> AsyncIterator[None]:
         handler_cancellation=True,
         shutdown_timeout=_GOODBYE,
         max_field_size=_LARGEST_HEADER,
+        max_headers=_MOST_HEADERS,
         auto_decompress=False,
     )
     await runner.setup()

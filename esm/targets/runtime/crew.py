@@ -11,10 +11,10 @@ from socket import create_server
 
 from msgspec import structs
 
+from esm.targets.local_function import Identity
 from esm.targets.runtime import environment
 from esm.targets.runtime.api import RuntimeApi, serve
 from esm.targets.runtime.desk import Desk, Place
-from esm.targets.runtime.environment import Identity
 from esm.targets.runtime.options import RuntimeOptions
 from esm.targets.runtime.process import Program, keeping
 from esm.targets.runtime.worker import Worker

@@ -6,7 +6,7 @@ a worker of ours has, or the listener that all workers from outside share.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from esm.model import Reply
@@ -32,7 +32,7 @@ class Place(Protocol):
 
 
 class Closed(Exception):
-    """The target is being closed: there will be no further invocation."""
+    """The target is being closed, or the worker is gone: there will be no further invocation."""
 
 
 class Errand:
@@ -56,7 +56,7 @@ class Desk:
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._errands: deque[Errand] = deque()
-        self._polls: deque[asyncio.Future[Errand]] = deque()
+        self._polls: dict[asyncio.Future[Errand], Place] = {}  # in the order they came
         self._out: dict[str, Errand] = {}
         self._closed = False
 
@@ -89,7 +89,7 @@ class Desk:
         Raises Closed.
         """
         while True:
-            errand = await self._poll()
+            errand = await self._poll(place)
             if errand.wanted:
                 break
         errand.place = place
@@ -114,19 +114,29 @@ class Desk:
         for errand in [errand for errand in self._out.values() if errand.place is place]:
             self.end(errand.id, place, reply(errand.id))
 
+    def send_away(self, place: Place) -> None:
+        """Whoever waits at this place gets nothing.
+
+        A dead worker's question may outlive it: a process it left behind can hold the connection open.
+        """
+        self._end([poll for poll, where in self._polls.items() if where is place])
+
     def close(self) -> None:
         """Sends every waiting worker away."""
         self._closed = True
-        for poll in self._polls:
+        self._end(list(self._polls))
+
+    def _end(self, polls: Sequence[asyncio.Future[Errand]]) -> None:
+        for poll in polls:
+            del self._polls[poll]
             if not poll.done():
                 poll.set_exception(Closed())
-        self._polls.clear()
 
-    async def _poll(self) -> Errand:
+    async def _poll(self, place: Place) -> Errand:
         if self._closed:
             raise Closed
         poll: asyncio.Future[Errand] = asyncio.get_running_loop().create_future()
-        self._polls.append(poll)
+        self._polls[poll] = place
         self._match()
         try:
             return await poll
@@ -138,13 +148,13 @@ class Desk:
         """The worker hung up. Was it given an errand in that very moment, it is the first in the queue again."""
         if not poll.cancelled() and poll.exception() is None:
             self._errands.appendleft(poll.result())
-        elif poll in self._polls:
-            self._polls.remove(poll)
+        else:
+            self._polls.pop(poll, None)
         self._match()
 
     def _match(self) -> None:
         while self._errands and self._polls:
-            if self._polls[0].done():
-                self._polls.popleft()
-            else:
-                self._polls.popleft().set_result(self._errands.popleft())
+            poll = next(iter(self._polls))
+            del self._polls[poll]
+            if not poll.done():
+                poll.set_result(self._errands.popleft())

@@ -3,22 +3,9 @@
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 """
 
-import os
 from collections.abc import Mapping
 
-from msgspec import Struct
-
-
-class Identity(Struct, frozen=True):
-    """Which function this is, in Lambda's words."""
-
-    name: str
-    region: str
-
-    @property
-    def arn(self) -> str:
-        """The account is nobody's."""
-        return f"arn:aws:lambda:{self.region}:000000000000:function:{self.name}"
+from esm.targets.local_function import Identity, memory
 
 
 def variables(
@@ -34,7 +21,7 @@ def variables(
         "AWS_DEFAULT_REGION": inherited.get("AWS_DEFAULT_REGION", region),
         "AWS_LAMBDA_FUNCTION_NAME": identity.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_memory()),
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory()),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{identity.name}",
         "LAMBDA_TASK_ROOT": folder,
@@ -46,8 +33,3 @@ def variables(
 def of_worker(common: Mapping[str, str], number: int, api: str) -> dict[str, str]:
     """`api`: host and port of the Runtime API for this one."""
     return {**common, "AWS_LAMBDA_LOG_STREAM_NAME": f"worker-{number}", "AWS_LAMBDA_RUNTIME_API": api}
-
-
-def _memory() -> int:
-    """In MiB; the machine's, because nothing less is enforced."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20

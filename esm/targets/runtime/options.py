@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from esm.options import Duration, Options, Secret
+from esm.options import Secret, TargetOptions
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
@@ -16,8 +16,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = "AWS_LAMBDA_RUNTIME_API"
 
 
-class RuntimeOptions(Options):
-    """`function_name`: what the function is told it is called, None for the target's name. `timeout`: seconds
+class RuntimeOptions(TargetOptions):
+    """`function_name`: what the function is told it is called, None for the target's name. `timeout` runs
     from when a worker has the event.
 
     `command` starts `workers` processes, with `environment` added, in `working_directory` (None: the
@@ -29,7 +29,6 @@ class RuntimeOptions(Options):
     listen: str | None = None
     secret: Secret | None = None
     function_name: str | None = None
-    timeout: Annotated[Duration, Field(gt=0, le=900)] = 30.0
     command: tuple[str, ...] | None = None
     workers: Annotated[int, Field(ge=1, le=1000)] = 1
     environment: Mapping[str, Secret] = Field(default_factory=dict)

@@ -78,10 +78,3 @@ def signal_group(process: Process, number: signal.Signals) -> None:
     """To the process and everything it started; none of them may be left."""
     with suppress(OSError):
         os.killpg(process.pid, number)
-
-
-def ended(code: int) -> str:
-    """How a process ended, for people."""
-    if code < 0:
-        return f"the function's process was ended by {signal.strsignal(-code) or f'signal {-code}'}"
-    return f"the function's process ended with exit code {code}"

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; a body above its
 from collections.abc import Mapping
 
 from esm.model import Errored, Outcome
+from esm.targets.local_function import overdue
 from esm.targets.thrown import short, thrown
 
 LARGEST_ANSWER = 6_291_556
@@ -31,8 +32,7 @@ def failed(kind: str, text: str, meta: Mapping[str, str]) -> Errored:
 
 def timed_out(seconds: float, meta: Mapping[str, str]) -> Errored:
     """In Lambda's words."""
-    text = f"Task timed out after {seconds:.2f} seconds"
-    return Errored(Outcome.TIMEOUT, text, {**meta, "error_type": "Sandbox.Timedout"})
+    return Errored(Outcome.TIMEOUT, overdue(seconds), {**meta, "error_type": "Sandbox.Timedout"})
 
 
 def meta(request_id: str, log_tail: str = "") -> dict[str, str]:

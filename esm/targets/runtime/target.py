@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from esm.model import Finding, Invocation, Outcome, Refused, Reply
 from esm.plugins import TargetContext
+from esm.targets.local_function import Identity
 from esm.targets.runtime.api import RuntimeApi, serve
 from esm.targets.runtime.crew import Crew, program_of, working
 from esm.targets.runtime.desk import Desk, Errand, Place
-from esm.targets.runtime.environment import Identity
 from esm.targets.runtime.options import RuntimeOptions
 from esm.targets.runtime.replies import meta, timed_out
 from esm.targets.runtime.visitors import Visitors

@@ -10,9 +10,10 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 
 from esm.core.backoff import Backoff
+from esm.targets.local_function import ended
 from esm.targets.runtime.desk import Desk
 from esm.targets.runtime.output import Output
-from esm.targets.runtime.process import Keeper, Program, ended, signal_group, spawn
+from esm.targets.runtime.process import Keeper, Program, signal_group, spawn
 from esm.targets.runtime.replies import failed, meta
 from esm.targets.thrown import short
 
@@ -51,7 +52,7 @@ class Worker:
     def attached(self) -> None:
         self.ready = True
         self.trouble = ""
-        self._end_within(None)
+        self._give(None)
         if self._output is not None:
             self._output.forget()
 
@@ -60,7 +61,7 @@ class Worker:
 
     def broken(self, why: str) -> None:
         self.trouble = why
-        self._end_within(_LONGEST_GOODBYE)
+        self._give(_LONGEST_GOODBYE)
 
     def abandon(self) -> None:
         """Lambda too ends what took too long, with all it started."""
@@ -134,10 +135,15 @@ class Worker:
             last = tail.strip().rpartition("\n")[2]
             self.trouble = self.trouble or short(f"{how} before its first invocation{': ' if last else ''}{last}")
         self.ready = False
+        self._desk.send_away(self)
         self._desk.lose(self, lambda request_id: failed("Runtime.ExitError", how, meta(request_id, tail)))
 
+    def _give(self, seconds: float | None) -> None:
+        """A new time limit, None for no limit; whoever says something on its way out gets no longer for that."""
+        if not self._stopping.is_set():
+            self._end_within(seconds)
+
     def _end_within(self, seconds: float | None) -> None:
-        """None: as long as it likes."""
         if self._clock is not None and not self._clock.expired():
             loop = asyncio.get_running_loop()
             self._clock.reschedule(None if seconds is None else loop.time() + seconds)

@@ -21,8 +21,9 @@ from esm.api.app import Api
 from esm.api.server import serve
 from esm.errors import ConfigError
 from esm.model import Outcome
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Deleted, Invoked, Polled, QueueDepth, SourceFailed, State, to_all
-from esm.runtime.status import Live, StatusBoard
+from esm.runtime.status import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 

@@ -51,8 +51,14 @@ def test_a_whole_filter_criteria(pattern: str) -> None:
     assert run(pattern, message("open")).exit_code == 1
 
 
-def test_without_filters_nothing_passes() -> None:
-    assert run('{"Filters": []}', message("paid")).exit_code == 1
+def test_half_a_surrogate_pair_is_shown_escaped() -> None:
+    ended = run(PAID, {"body": r'{"status": "cut \ud83d"}'}, "--source", "sqs", "--explain")
+    assert ended.exit_code == 1
+    assert r'body.status is "cut \ud83d"' in ended.stdout
+
+
+def test_without_filters_everything_passes() -> None:
+    assert run('{"Filters": []}', message("paid")).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from esm.cli.app import app
 from esm.model import Outcome
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Invoked, State
-from esm.runtime.status import StatusBoard
 
 RUNNER = CliRunner()
 Serve = Callable[[int, bytes], str]

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from esm.config import Catalog, Loaded, load
 from esm.errors import ConfigError
 from esm.model import DataKeys
-from esm.options import Duration, Options, Secret
+from esm.options import Options, Secret, TargetOptions
 from esm.plugins import SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import QueueSource, Target
 
@@ -46,9 +46,8 @@ class Tls(Options):
     verify: bool = True
 
 
-class HttpOptions(Options):
+class HttpOptions(TargetOptions):
     url: Annotated[str, Field(pattern=r"^https?://")]
-    timeout: Duration = 30.0
     headers: Mapping[str, Secret] = {}
     bearer: Secret | None = None
     tls: Tls | None = None

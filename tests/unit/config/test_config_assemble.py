@@ -64,10 +64,17 @@ def test_the_options_of_a_queue(tmp_path: Path) -> None:
     scaling_config: {maximum_concurrency: 50}
     max_hold: 10m
     """
-    source = f"{{type: sqs, arn: {ORDERS}, wait_time_seconds: 7}}"
-    assert options(tmp_path, given, source=source) == QueueOptions(
-        batch_size=100, window=5, reports_failures=True, concurrency=50, wait=7, max_hold=600
+    assert options(tmp_path, given) == QueueOptions(
+        batch_size=100, window=5, reports_failures=True, concurrency=50, max_hold=600
     )
+
+
+def test_a_source_is_told_what_its_settings_have_to_bear(tmp_path: Path) -> None:
+    given = "batch_size: 5\nscaling_config: {maximum_concurrency: 20}"
+    text = body(given, target="{type: http, url: http://b/, timeout: 40s}")
+    (mapping,) = planned(tmp_path, text).mappings.values()
+    context = cast("Any", mapping.source).context
+    assert (context.timeout, context.held) == (40.0, 100)
 
 
 def test_the_defaults_are_the_engines_own(tmp_path: Path) -> None:

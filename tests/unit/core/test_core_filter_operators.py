@@ -99,7 +99,7 @@ TAKES: list[tuple[str, list[str], list[str]]] = [
         ['"10.0.1.0"', '"10.0.0"', "10"],
     ),
     ('{"cidr": "10.0.0.77/31"}', ['"10.0.0.76"', '"10.0.0.77"'], ['"10.0.0.78"']),
-    ('{"cidr": "0.0.0.0/0"}', ['"255.1.2.3"'], ['"::1"', '"x"', "null"]),
+    ('{"cidr": "0.0.0.0/0"}', ['"255.1.2.3"'], ['"::1"', '"x"', "null", "5", "true"]),
     ('{"cidr": "2001:db8::/32"}', ['"2001:DB8::7"', '"2001:0db8:0::1"'], ['"2001:db9::1"', '"2001:db8::1%eth0"']),
     ('{"cidr": "2001:db8::/127"}', ['"2001:db8::1"'], ['"2001:db8::2"']),
     # one of several
@@ -200,6 +200,12 @@ INVALID: dict[str, tuple[tuple[str | int, ...], str]] = {
     '{"a": [{"numeric": [">", 5, ">", 6]}]}': (("a", 0, "numeric"), RANGE),
     '{"a": [{"numeric": [">", 5, "<", 6, "<", 7]}]}': (("a", 0, "numeric"), RANGE),
     '{"a": [{"numeric": ["=", "5"]}]}': (("a", 0, "numeric"), "takes numbers"),
+    '{"a": [{"numeric": [">", "x", "<", 5]}]}': (("a", 0, "numeric"), "takes numbers"),
+    '{"a": [{"numeric": [">", 1, "<", "x"]}]}': (("a", 0, "numeric"), "takes numbers"),
+    '{"a": [{"anything-but": {"wildcard": "**"}}]}': (
+        ("a", 0, "anything-but", "wildcard"),
+        "has consecutive wildcard characters at position 0",
+    ),
     '{"a": [{"numeric": ["<", true]}]}': (("a", 0, "numeric"), "takes numbers"),
     '{"a": [{"numeric": [">", 5, "<", 5]}]}': (
         ("a", 0, "numeric"),

@@ -131,6 +131,13 @@ def test_what_nobody_answered_is_asked_for_again_in_a_second_and_keeps_its_deadl
     assert ids(holding.due(21.0, TERMS)) == ["m1"]
 
 
+@pytest.mark.parametrize(("asked", "again"), [(28.5, 29.25), (29.0, 29.5), (29.5, 29.75), (30.0, 31.0)])
+def test_it_is_asked_for_again_before_its_time_is_over(asked: float, again: float) -> None:
+    holding = held(record(1), now=0.0)
+    holding.unanswered(holding.due(asked, TERMS), asked)
+    assert holding.next_due() == again
+
+
 def test_what_left_meanwhile_is_neither_extended_nor_asked_for() -> None:
     holding = held(record(1), now=0.0)
     due = holding.due(20.0, TERMS)

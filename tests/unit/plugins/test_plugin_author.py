@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from esm.model import Invocation, Lane, Page, Record, Reply, Returned, Settlement, Terms
-from esm.options import Duration, Options
+from esm.options import Duration, Options, TargetOptions
 from esm.plugins import SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import Codec, QueueReader, QueueSource, Target
 
@@ -62,8 +62,8 @@ class Echo:
         return Returned(call.payload)
 
 
-class EchoOptions(Options):
-    """Nothing to choose."""
+class EchoOptions(TargetOptions):
+    """Nothing to choose but the timeout."""
 
 
 def parse_shelf(text: str) -> Mapping[str, Any] | None:

@@ -14,10 +14,10 @@ from typing import TypeVar
 from esm.core.filtering import FilterSet
 from esm.model import Invocation, Lane, Page, Record, Reply, Settlement
 from esm.ports import Target
+from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.testing.queue import FakeQueue, FakeReader, FakeSource, Faults
 from esm.testing.target import SUCCESS, Script
@@ -87,7 +87,7 @@ class Read:
 
 @dataclass(slots=True)
 class Wire:
-    """Everything that went over the wire to one queue."""
+    """Everything that went over the wire to one queue. Until `deletes_from` nothing is deleted."""
 
     reads: list[Read] = field(default_factory=list)
     open_reads: int = 0
@@ -96,6 +96,7 @@ class Wire:
     untried: list[tuple[float, str]] = field(default_factory=list)
     extended: list[float] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    deletes_from: float = 0.0
 
 
 class NotedReader(FakeReader):
@@ -121,6 +122,7 @@ class NotedReader(FakeReader):
     async def settle(
         self, done: Sequence[Record], failed: Sequence[Record], untried: Sequence[Record]
     ) -> Settlement:
+        await asyncio.sleep(max(0.0, self._wire.deletes_from - now()))
         self._wire.untried += [(now(), record.id) for record in untried]
         self._wire.done += [record.handle for record in done]
         return await super().settle(done, failed, untried)

@@ -388,6 +388,20 @@ def test_a_refusal_leaves_one_batch_at_a_time_to_find_out() -> None:
     loop.run(check())
 
 
+def test_d1_who_shares_an_open_circuit_has_one_batch_for_a_probe_though_it_was_never_refused() -> None:
+    async def check() -> None:
+        target = shared(None, Function(lambda _: Turn(Refused(Outcome.UNREACHABLE, "down"))))
+        mine, other = dispatcher(target), dispatcher(target, starts_at=3)
+        while not mine.circuit_open:
+            await invoked(mine)
+            await asyncio.sleep(3.0)
+        assert (mine.shut_for is None, other.free) == (True, 1)
+        other.began()
+        assert other.free == 0
+
+    loop.run(check())
+
+
 @pytest.mark.parametrize("outcome", [Outcome.FUNCTION_ERROR, Outcome.TIMEOUT])
 def test_a_failure_halves_the_slots_and_successes_win_them_back(outcome: Outcome) -> None:
     async def check() -> None:

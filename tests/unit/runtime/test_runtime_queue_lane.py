@@ -6,10 +6,20 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from runtime_world import EPOCH, Function, NotedSource, Rig, Steady, Told, Wire, engine, now
+from runtime_world import EPOCH, Function, NotedSource, Rig, Steady, Told, Wire, emptied, engine, now
 
 from esm.model import Errored, Outcome, Refused, Returned
-from esm.runtime.happenings import Abandoned, LetGo, Paused, Released, Renewed, SourceFailed, SourceRecovered
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.happenings import (
+    Abandoned,
+    Crashed,
+    LetGo,
+    Paused,
+    Released,
+    Renewed,
+    SourceFailed,
+    SourceRecovered,
+)
 from esm.runtime.plan import MappingPlan, QueueOptions
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
@@ -131,6 +141,76 @@ async def test_nothing_is_read_that_could_not_be_sent_soon() -> None:
         await asyncio.sleep(99.0)
         assert sum(rig.receives.values()) == 30
     assert rig.function.most_running == 3
+
+
+# Slots
+
+
+@pytest.mark.parametrize(("batch_size", "slots", "share"), [(1, 100, 0.95), (10, 50, 0.9), (3, 20, 0.9)])
+def test_with_a_backlog_slots_are_hardly_ever_empty(batch_size: int, slots: int, share: float) -> None:
+    """Calls of 50 ms, reads and deletes of a few: what slots could do at best is nearly reached."""
+    loop.run(_with_a_backlog(batch_size, slots, share))
+
+
+async def _with_a_backlog(batch_size: int, slots: int, share: float) -> None:
+    rig = Rig(
+        QueueOptions(batch_size=batch_size, concurrency=slots), latency=0.002, script=lambda _: lasting(0.05)
+    )
+    best = batch_size * slots / 0.05
+    rig.send(int(best * 4))
+    async with rig.running():
+        await asyncio.sleep(2.0)
+        before = len(rig.function.given)
+        await asyncio.sleep(1.0)
+        assert len(rig.function.given) - before >= share * best
+        assert rig.function.most_running <= slots
+        await emptied(rig.queue)
+
+
+@virtual
+async def test_a_slow_function_is_not_read_ahead_for() -> None:
+    rig = Rig(QueueOptions(batch_size=1, concurrency=5), latency=0.002, script=lambda _: lasting(60.0))
+    rig.send(100)
+    async with rig.running(290.0):
+        for _ in range(4):
+            await asyncio.sleep(60.0)
+            received = sum(receives > 0 for receives in rig.receives.values())
+            assert received <= 5
+
+
+@virtual
+async def test_the_slot_is_free_while_answered_messages_are_deleted_but_not_without_end() -> None:
+    rig = Rig(QueueOptions(batch_size=1, concurrency=3), script=lambda _: lasting(1.0))
+    rig.send(50)
+    rig.wire.deletes_from = 60.0
+    async with rig.running():
+        await asyncio.sleep(59.0)
+        assert 4 <= len(rig.function.calls) <= 6
+        await emptied(rig.queue)
+    assert rig.function.most_running == 3
+
+
+def test_a_lane_that_breaks_leaves_all_slots_free_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken between taking a slot and the first step of the task that gives it back."""
+    began = Dispatcher.began
+    left = iter([True, True, False])
+
+    def breaking(self: Dispatcher) -> None:
+        began(self)
+        if next(left, False):
+            raise RuntimeError("planted")
+
+    async def check() -> None:
+        rig = Rig(QueueOptions(batch_size=1, concurrency=2), script=lambda _: lasting(1.0))
+        sent = rig.send(20)
+        async with rig.running():
+            await emptied(rig.queue)
+        assert len(rig.told.of(Crashed)) == 2
+        assert set(rig.function.given) == set(sent)
+        assert rig.function.most_running == 2
+
+    monkeypatch.setattr(Dispatcher, "began", breaking)
+    loop.run(check())
 
 
 # Refusals
@@ -267,6 +347,20 @@ async def test_a_queue_that_wants_some_settled_first_has_not_failed() -> None:
     assert not rig.told.of(SourceFailed)
     assert not rig.told.of(SourceRecovered)
     assert len(rig.function.calls) == 1
+
+
+@virtual
+async def test_a_queue_that_stops_to_answer_is_not_asked_by_every_poller_for_ever() -> None:
+    rig = Rig(QueueOptions(concurrency=100, starts_at=100, batch_size=1), latency=0.1)
+    rig.send(1_000)
+    async with rig.running(60.0):
+        await asyncio.sleep(2.0)
+        assert rig.wire.most_open > 5
+        rig.rates["over limit"] = 1.0
+        await asyncio.sleep(30.0)
+        rig.wire.most_open = 0
+        await asyncio.sleep(20.0)
+        assert rig.wire.most_open == 1
 
 
 # Holding

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError  # type: ig
 
 from esm.clients.aws import AwsOptions
 from esm.model import Record
+from esm.plugins import SourceContext
 from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.sqs.world import World
 
@@ -116,12 +117,15 @@ def a_world(**changed: Callable[..., Any]) -> World:
     return World(**{**parts, **changed})
 
 
-def a_source(sqs: Any, *, fifo: bool = False, window: float = 0, **world: Callable[..., Any]) -> SqsSource:
+def a_source(
+    sqs: Any, *, fifo: bool = False, window: float = 0, longest_wait: float = 20, **world: Callable[..., Any]
+) -> SqsSource:
     def lease(_service: str, _options: AwsOptions) -> AbstractAsyncContextManager[Any]:
         return nullcontext(sqs)
 
-    options = SqsOptions(arn=ARN + (".fifo" if fifo else ""))
-    return SqsSource(options, AwsOptions(), lease, window=window, world=a_world(**world))
+    options = SqsOptions(arn=ARN + (".fifo" if fifo else ""), wait_time_seconds=longest_wait)
+    context = SourceContext("orders", {}, window, lambda: 0.0, timeout=30.0, held=1_000)
+    return SqsSource(options, context, lease, a_world(**world))
 
 
 def records(count: int, *groups: str) -> list[Record]:

@@ -303,6 +303,13 @@ async def test_without_the_secret_nobody_is_told_anything() -> None:
         assert isinstance(await running, Returned)
 
 
+async def test_a_stranger_cannot_fill_the_memory_with_headers() -> None:
+    async with listening(secret="s" * 16) as (_, hand):
+        many = {f"X-{number}": "x" for number in range(25)}
+        async with hand.session.get(hand.root, headers=many) as answer:
+            assert answer.status == 400
+
+
 async def test_a_target_without_a_functions_name_lends_its_own_as_far_as_an_arn_allows() -> None:
     at = f"127.0.0.1:{free_port()}"
     async with (

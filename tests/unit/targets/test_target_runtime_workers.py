@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -20,6 +21,7 @@ from runtime_hand import CONTEXT, PATIENCE, call
 from esm.model import Errored, Finding, Outcome, Refused, Returned
 from esm.targets.runtime import PLUGIN, RuntimeOptions, open_runtime
 from esm.targets.runtime.output import Output
+from esm.targets.runtime.process import Keeper
 from esm.targets.runtime.target import RuntimeTarget
 
 FUNCTIONS = str(Path(__file__).parents[2] / "functions")
@@ -99,6 +101,45 @@ async def test_one_that_is_killed_from_outside_in_the_middle_of_a_batch(tmp_path
         assert reply.message == "Runtime.ExitError: the function's process was ended by Killed"
         await until(lambda: not alive(child))
         assert isinstance(await target.invoke(call(do="pid")), Returned)
+
+
+HAUNTED = """
+import http.client, os, pathlib, sys, time
+worker = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+worker.connect()
+ghost = pathlib.Path(sys.argv[1])
+first = not ghost.exists()
+if first and not os.fork():
+    os.setsid()
+    ghost.write_text(str(os.getpid()))
+    time.sleep(600)
+while True:
+    worker.request("GET", "/2018-06-01/runtime/invocation/next")
+    if first:
+        while not ghost.with_suffix(".waits").exists():
+            time.sleep(0.01)
+        os._exit(1)
+    answer = worker.getresponse()
+    answer.read()
+    request = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+    worker.request("POST", f"/2018-06-01/runtime/invocation/{request}/response", body=b"7")
+    worker.getresponse().read()
+"""
+
+
+async def test_a_dead_workers_question_is_not_answered_although_its_connection_lives_on(tmp_path: Path) -> None:
+    """A daemon in a session of its own holds it open; the invocation would be lost until it times out."""
+    ghost = tmp_path / "ghost"
+    try:
+        async with opened((sys.executable, "-c", HAUNTED, str(ghost))) as target:
+            await until(lambda: ghost.exists() and target._desk.waiting)
+            dead = psutil.Process(int(ghost.read_text())).parent()
+            ghost.with_suffix(".waits").touch()
+            await until(lambda: not dead or not alive(dead.pid))
+            async with asyncio.timeout(PATIENCE / 2):
+                assert await target.invoke(call()) == Returned(b"7", ANY)
+    finally:
+        os.kill(int(ghost.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("ending", ["timeout", "cancelled"])
@@ -219,6 +260,30 @@ async def test_a_worker_that_does_not_heed_the_end_is_killed_when_the_target_clo
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
+STUBBORN = """
+import http.client, os, pathlib, signal, sys, threading
+told = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: told.set())
+pathlib.Path(sys.argv[1]).touch()
+while not told.wait(0.01):
+    pass
+worker = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    worker.request(sys.argv[2], "/2018-06-01/runtime/" + sys.argv[3], body=b"{}")
+    worker.getresponse().read()
+"""
+
+
+@pytest.mark.parametrize("says", [("GET", "invocation/next"), ("POST", "init/error")], ids=["asks", "complains"])
+async def test_one_that_goes_on_when_told_to_end_is_killed_all_the_same(
+    says: tuple[str, str], tmp_path: Path
+) -> None:
+    """It may have been starting, and take the signal for a chance to be graceful."""
+    started = tmp_path / "started"
+    async with asyncio.timeout(PATIENCE), opened((sys.executable, "-c", STUBBORN, str(started), *says)):
+        await until(started.exists)
+
+
 async def test_closing_in_the_middle_of_an_invocation_leaves_nobody(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         async with opened() as target:
@@ -260,6 +325,18 @@ async def test_no_process_outlives_an_engine_that_was_killed(tmp_path: Path) -> 
         engine.kill()
         await engine.wait()
     await until(lambda: not any(alive(process.pid) for process in family))
+
+
+async def test_the_keeper_is_told_who_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would kill whoever has that number by then."""
+    noted: list[tuple[str, int]] = []
+    monkeypatch.setattr(Keeper, "note", lambda _, sign, group: noted.append((sign, group)))
+    async with opened() as target:
+        ended = await pid_of(target)
+        await target.invoke(call(do="exit"))
+        await until(lambda: ("-", ended) in noted)
+        running = await pid_of(target)
+    assert noted == [("+", ended), ("-", ended), ("+", running), ("-", running)]
 
 
 async def test_a_thousand_quick_invocations(record_property: Callable[[str, object], None]) -> None:

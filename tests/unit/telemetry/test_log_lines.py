@@ -149,7 +149,7 @@ def test_the_same_problem_is_told_once_a_minute_with_how_often_it_was_held_back(
         call(Outcome.FUNCTION_ERROR, "TypeError"),
         call(Outcome.TIMEOUT, "KeyError"),
         SourceFailed("orders", "x", "KeyError", 1.0),
-        Invoked("mails", "b", 1, 10, 10, Outcome.FUNCTION_ERROR, 0.1, 0.1, "KeyError"),
+        Invoked("mails", "b", 1, 10, 10, Outcome.FUNCTION_ERROR, (0.1,), 0.1, "KeyError"),
     ],
 )
 def test_another_problem_is_told_at_once(other: Happening) -> None:

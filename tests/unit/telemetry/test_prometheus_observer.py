@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from esm.model import Outcome
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
@@ -31,7 +32,7 @@ from esm.runtime.happenings import (
     State,
     to_all,
 )
-from esm.runtime.status import Live, StatusBoard
+from esm.runtime.status import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 PROMISED = {

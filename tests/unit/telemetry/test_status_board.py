@@ -1,10 +1,15 @@
 """The status board: AWS's words for what happened, and when it is over."""
 
+import json
 from collections.abc import Iterator
 
+import msgspec
 import pytest
+from msgspec import structs
 
+from esm.api.view import status_document
 from esm.model import Outcome
+from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     Crashed,
@@ -24,7 +29,7 @@ from esm.runtime.happenings import (
     State,
     Unfilterable,
 )
-from esm.runtime.status import Live, MappingStatus, StatusBoard
+from esm.runtime.status import Live, MappingStatus
 from esm.runtime.trouble import Blame
 
 
@@ -259,3 +264,15 @@ def test_mappings_do_not_touch_each_other_and_one_can_go(board: StatusBoard) -> 
     assert set(board.mappings()) == {"mails"}
     board.tell(State("never-there", "Deleted"))
     assert set(board.mappings()) == {"mails"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.FUNCTION_ERROR])
+def test_what_a_reply_tells_of_itself_can_be_shown_whatever_it_is(board: StatusBoard, outcome: Outcome) -> None:
+    """A header of no UTF-8 must not end the status of all mappings, nor a long one fill it."""
+    meta = {"request_id": "\udcff", "error_type": "\ud800", "executed_version": "x" * 100_000}
+    board.tell(structs.replace(call(outcome), meta=meta))
+    document = json.loads(msgspec.json.encode(status_document("1", 1.0, board.mappings())))
+    told = document["mappings"]["orders"]["last_reply"]
+    assert told == {"request_id": r"\udcff", "error_type": r"\ud800", "executed_version": "x" * 4096}
+    error = document["mappings"]["orders"]["last_error"]
+    assert error is None or told.items() <= error.items()

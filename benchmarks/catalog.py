@@ -1,0 +1,131 @@
+"""What can be run: for each scenario its load, who runs it, what its table shows and the gates it has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from benchmarks.backoff import backoff_curve
+from benchmarks.contenders import Contender, Terms
+from benchmarks.fairness import fair_share, rate_limit
+from benchmarks.filtering import filter_cost
+from benchmarks.gates import Gate, engine_above, engine_ratio, engine_share
+from benchmarks.idle import idle_mappings
+from benchmarks.memory import memory
+from benchmarks.outcome import Outcome
+from benchmarks.scenarios import Backlog, Run, Trickle, empty, trickle
+
+EVERYONE = ("stock", "lean", "engine")
+FUNCTION_SECONDS = 0.05
+
+
+class Column(NamedTuple):
+    """A figure as the median of the runs, or with `over`, as its ratio to that floor."""
+
+    title: str
+    figure: str
+    places: int
+    over: str = ""
+
+
+class Compared(NamedTuple):
+    """A scenario that the contenders run in turn; `run` is told by how much to shorten it."""
+
+    run: Callable[[Contender, float], Awaitable[Run]]
+    contenders: tuple[str, ...]
+    columns: tuple[Column, ...]
+    gates: tuple[Gate, ...] = ()
+
+
+def emptying(load: Backlog) -> Callable[[Contender, float], Awaitable[Run]]:
+    return lambda contender, scale: empty(contender, load.scaled(scale))
+
+
+def trickling(load: Trickle) -> Callable[[Contender, float], Awaitable[Run]]:
+    return lambda contender, scale: trickle(contender, load.scaled(scale))
+
+
+RATES = (
+    Column("msg/s", "per_second", 0),
+    Column("x stock", "per_second", 2, "stock"),
+    Column("x lean", "per_second", 2, "lean"),
+    Column("CPU s per 1,000", "cpu_per_1000", 4),
+    Column("x stock", "cpu_per_1000", 2, "stock"),
+    Column("x lean", "cpu_per_1000", 2, "lean"),
+    Column("cores", "cpu_share", 2),
+    Column("RSS MiB", "rss_mib", 0),
+    Column("queue server, cores", "queue_share", 2),
+    Column("target, cores", "target_share", 2),
+    Column("all, cores", "machine_share", 2),
+)
+AGES = (
+    Column("p50 ms", "p50_ms", 2),
+    Column("p99 ms", "p99_ms", 2),
+    Column("max ms", "max_ms", 1),
+    Column("p50 x lean", "p50_ms", 2, "lean"),
+    Column("p99 x lean", "p99_ms", 2, "lean"),
+    Column("CPU s per 1,000", "cpu_per_1000", 3),
+    Column("x lean", "cpu_per_1000", 2, "lean"),
+    Column("RSS MiB", "rss_mib", 0),
+)
+
+ONE_BY_ONE = Backlog(30_000, Terms(batch=1, concurrency=100), FUNCTION_SECONDS, offered=2000)
+TEN_BY_TEN = Backlog(100_000, Terms(batch=10, concurrency=50), FUNCTION_SECONDS)
+POSSIBLE = TEN_BY_TEN.terms.batch * TEN_BY_TEN.terms.concurrency / FUNCTION_SECONDS
+
+COMPARED = {
+    "sqs-throughput": Compared(
+        emptying(Backlog()),
+        EVERYONE,
+        RATES,
+        (
+            Gate("CPU per message over stock, at most 0.5", engine_ratio("cpu_per_1000", "stock"), most=0.5),
+            Gate("CPU per message over lean, at most 1.5", engine_ratio("cpu_per_1000", "lean"), most=1.5),
+        ),
+    ),
+    "sqs-latency": Compared(
+        trickling(Trickle()),
+        EVERYONE,
+        AGES,
+        (Gate("p99 above that of lean in ms, at most 5", engine_above("p99_ms", "lean"), most=5.0),),
+    ),
+    "sqs-rate-1": Compared(
+        emptying(ONE_BY_ONE),
+        ("lean", "engine"),
+        RATES,
+        (
+            Gate(
+                "share of 2,000 msg/s offered one by one, at least 0.95",
+                engine_share("per_second", ONE_BY_ONE.offered),
+                least=0.95,
+            ),
+        ),
+    ),
+    "sqs-rate-10": Compared(
+        emptying(TEN_BY_TEN),
+        ("lean", "engine"),
+        RATES,
+        (
+            Gate(
+                f"share of the possible {POSSIBLE:,.0f} msg/s, at least 0.9",
+                engine_share("per_second", POSSIBLE),
+                least=0.9,
+            ),
+        ),
+    ),
+    "backlog": Compared(emptying(Backlog(100_000, Terms(batch=100, window=1))), EVERYONE, RATES),
+}
+
+ALONE: dict[str, Callable[[float], Awaitable[Outcome]]] = {
+    "memory": memory,
+    "idle-mappings": idle_mappings,
+    "backoff-curve": backoff_curve,
+    "fair-share": fair_share,
+    "rate-limit": rate_limit,
+    "filter-cost": filter_cost,
+}
+
+
+def named(name: str) -> list[str]:
+    """The scenarios of that name, or all whose names begin with it; `sqs-rate` means two."""
+    return [each for each in (*COMPARED, *ALONE) if each == name or each.startswith(f"{name}-")]
