@@ -32,6 +32,18 @@ class Disconnected(EsmError):
         self.lasting = lasting
 
 
+class LostLease(EsmError):
+    """Somebody else writes this lane's row by now: stop it quietly, commit nothing more."""
+
+
+class StoreFailed(EsmError):
+    """A store could not be read or written: nothing is known to be saved; try again."""
+
+
+class Undeliverable(EsmError):
+    """A destination did not take a notice; trying again may help."""
+
+
 class OverLimit(Disconnected):
     """The queue hands out no more messages until some are settled (SQS `OverLimit`): back-pressure, no fault."""
 

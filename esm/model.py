@@ -19,7 +19,7 @@ class Record(Struct, frozen=True, gc=False):
     `id` is what `batchItemFailures` names. `key` is its ordering key, None where the source keeps no order.
     `arrived` is when the source accepted it (epoch seconds), `read` when we got it (monotonic seconds of the
     engine's clock). `event` is its JSON fragment, the very bytes the function will see. `handle` is opaque:
-    only the source that made it looks inside.
+    only the source that made it looks inside. `position` is where it stands in a log, 0 in a queue.
     """
 
     seq: int
@@ -29,6 +29,7 @@ class Record(Struct, frozen=True, gc=False):
     read: float
     event: bytes
     handle: Any
+    position: int = 0
 
 
 class Rejected(Struct, frozen=True):
@@ -46,9 +47,31 @@ class Page(Struct, frozen=True):
 
 
 class Lane(Struct, frozen=True):
-    """An ordered sub-stream with a name of its own: a queue, a shard, a partition."""
+    """An ordered sub-stream with a name of its own: a queue, a shard, a partition.
+
+    `parents` are the lanes whose records come before those of this one (a shard that was split or merged).
+    """
 
     name: str
+    parents: tuple[str, ...] = ()
+
+
+class LogPage(Struct, frozen=True):
+    """What one read of a log returned, in source order.
+
+    `upto` is how far the read came, which may be beyond the last record; None if it did not move. `ended`: the
+    lane is closed and this was the end of it; then `children` are the lanes that go on, None where the source
+    does not tell. `behind`: seconds to the end of the lane, None where the source does not tell. `lost` counts
+    records that are gone because they were trimmed before they were read, 0 if none or unknown.
+    """
+
+    records: tuple[Record, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    upto: int | None = None
+    ended: bool = False
+    children: tuple[Lane, ...] | None = None
+    behind: float | None = None
+    lost: int = 0
 
 
 class Terms(Struct, frozen=True):
@@ -149,6 +172,33 @@ class Verdict(Struct, frozen=True):
     refused: tuple[Record, ...] = ()
     retry_after: float | None = None
     why: str = ""
+
+
+class Drop(Struct, frozen=True):
+    """Records that are given up, in order, and why.
+
+    `condition` is AWS's word: RetryAttemptsExhausted, RecordAgeExceeded. `attempts` reached the function. `reply`
+    is the last one, None if the records were never sent.
+    """
+
+    records: tuple[Record, ...]
+    condition: str
+    attempts: int
+    reply: Reply | None = None
+
+
+class Notice(Struct, frozen=True):
+    """What a destination is told of records that were given up.
+
+    `document` is AWS's invocation record, without payload. `event` is the event of the records, for destinations
+    that take it. `at`: the document's timestamp, in epoch seconds; `scope`, `lane`: whose records they were.
+    """
+
+    document: Mapping[str, Any]
+    event: bytes
+    at: float
+    scope: str
+    lane: str
 
 
 class Finding(Struct, frozen=True):

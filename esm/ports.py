@@ -4,11 +4,24 @@ A new source or target implements one of these, registers by name (see `plugins`
 in `esm.testing`. Something a port cannot do is added by wrapping, not by an option.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from esm.model import Backlog, Finding, Invocation, Lane, Page, Record, Reply, Settlement, Terms
+from esm.checkpoint import LaneRow, Position, Start
+from esm.model import (
+    Backlog,
+    Finding,
+    Invocation,
+    Lane,
+    LogPage,
+    Notice,
+    Page,
+    Record,
+    Reply,
+    Settlement,
+    Terms,
+)
 
 
 class Codec(Protocol):
@@ -74,6 +87,64 @@ class QueueSource(Protocol):
 
     def open(self, lane: Lane) -> AbstractAsyncContextManager[QueueReader]:
         """Raises `Disconnected` if the queue is missing, denied or unreachable."""
+
+
+class LogReader(Protocol):
+    """One lane of a log, opened. We replay it ourselves, so it is acknowledged by position.
+
+    One read at a time. Cancelling a read loses nothing: the position is ours.
+    """
+
+    async def read(self, limit: int, wait: float) -> LogPage:
+        """About `limit` records; waits up to `wait` seconds for the first. An empty page is no error.
+
+        Continues after the last page. Raises `Disconnected` when the lane cannot be read now; a read after that
+        continues at the same place. A position that was trimmed is no error: the page says what is lost.
+        """
+
+
+class LogCodec(Codec, Protocol):
+    """How records of a log are described when they are given up."""
+
+    def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
+        """The part of an invocation record that is the source's own: `{"KinesisBatchInfo": {…}}`."""
+
+
+class LogSource(Protocol):
+    """A configured log, not yet opened. Cheap to make; no I/O before `lanes`, `begin` or `open`."""
+
+    @property
+    def codec(self) -> LogCodec:
+        """Renders and describes the records that this source's readers return."""
+
+    async def begin(self) -> Start:
+        """Where the mapping begins if it never ran, resolved so that it can be written down. Raises `Disconnected`."""
+
+    def lanes(self) -> AsyncIterator[Collection[Lane]]:
+        """All lanes that hold records, closed ones too, with their parents; again on every change seen."""
+
+    def open(self, lane: Lane, after: Position | Start) -> AbstractAsyncContextManager[LogReader]:
+        """Reads on behind a position, or from a start. Raises `Disconnected`."""
+
+
+class Destination(Protocol):
+    """Where notices of records that were given up go."""
+
+    async def deliver(self, notice: Notice) -> None:
+        """Durable when it returns. Raises `Undeliverable`; then the same notice may come again."""
+
+
+class LaneStore(Protocol):
+    """The rows of lanes. Raises `StoreFailed` from each method; what was not said to be saved may be."""
+
+    async def view(self, scope: str) -> Collection[LaneRow]:
+        """All rows of a scope."""
+
+    async def swap(self, old: LaneRow | None, new: LaneRow) -> bool:
+        """Writes `new` if the row is still `old` (None: not there), durably; False if it is not."""
+
+    async def forget(self, row: LaneRow) -> bool:
+        """Removes a row if it is still that; False if it is not."""
 
 
 @runtime_checkable
