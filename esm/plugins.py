@@ -1,7 +1,7 @@
-"""How sources and targets register: a name, an options model, and how to make one.
+"""How sources, targets and destinations register: a name, an options model, and how to make one.
 
-A distribution offers a `SourcePlugin` or `TargetPlugin` in the entry-point group `esm.sources` or
-`esm.targets`; the built-in ones do the same.
+A distribution offers a `SourcePlugin`, `TargetPlugin` or `DestinationPlugin` in the entry-point group
+`esm.sources`, `esm.targets` or `esm.destinations`; the built-in ones do the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from esm.options import Options
-from esm.ports import QueueSource, Target
+from esm.ports import Destination, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,26 @@ class TargetPlugin:
     options: type[Options]
     parse: Callable[[str], Mapping[str, Any] | None]
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationContext:
+    """What a destination may need to know: the file's `aws:` defaults."""
+
+    aws: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPlugin:
+    """A kind of on-failure destination, as a target's plugin in all else.
+
+    Its one-line form is one line of `destination` or `fallback`. Opening does no I/O either: a destination that
+    is away when the engine starts is no reason not to start. `called` is how people are told of it, without
+    anything secret.
+    """
+
+    name: str
+    options: type[Options]
+    parse: Callable[[str], Mapping[str, Any] | None]
+    open: Callable[[Any, DestinationContext], AbstractAsyncContextManager[Destination]]
+    called: Callable[[Any], str]

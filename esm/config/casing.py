@@ -20,7 +20,7 @@ _NAMES = {
     "destination_arn": "destination",
 }
 # The keys inside are the user's own, or belong to a plugin.
-_OPAQUE = {"source", "target", "tags"}
+_OPAQUE = {"source", "target", "tags", "destination", "fallback"}
 
 
 def normalised(body: Node, report: Report) -> Node:
@@ -53,4 +53,4 @@ def _renamed(node: Node, report: Report, descends: Callable[[str], bool]) -> Nod
 def _deep(node: Node, report: Report) -> Node:
     if node.items:
         return node.holding([_deep(item, report) for item in node.items])
-    return _renamed(node, report, lambda _: True) if node.entries else node
+    return _renamed(node, report, lambda name: name not in _OPAQUE) if node.entries else node
