@@ -32,6 +32,13 @@ class Disconnected(EsmError):
         self.lasting = lasting
 
 
+class LaneGone(Disconnected):
+    """A lane does not exist any more, nor do its records: once it is not listed either, it counts as ended."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason, lasting=True)
+
+
 class LostLease(EsmError):
     """Somebody else writes this lane's row by now: stop it quietly, commit nothing more."""
 

@@ -13,7 +13,7 @@ from esm.config import Config
 from esm.errors import Disconnected
 from esm.model import Finding
 from esm.ports import Checkable
-from esm.runtime.plan import EnginePlan, MappingPlan, TargetPlan
+from esm.runtime.plan import EnginePlan, LogPlan, MappingPlan, TargetPlan
 
 _PATIENCE = 15.0
 
@@ -63,10 +63,10 @@ async def ask_all(config: Config, plan: EnginePlan, patience: float = _PATIENCE)
     return [task.result() for task in asked]
 
 
-async def _source(config: Config, mapping: MappingPlan) -> Answer:
+async def _source(config: Config, mapping: MappingPlan | LogPlan) -> Answer:
     place = f"mappings.{mapping.name}.source"
     answer = await _checked(place, mapping.source)
-    if answer.problems or not isinstance(mapping.source, Described):
+    if answer.problems or not isinstance(mapping, MappingPlan) or not isinstance(mapping.source, Described):
         return answer
     try:
         facts = await mapping.source.describe()

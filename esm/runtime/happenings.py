@@ -87,6 +87,13 @@ class Deleted(Happening, frozen=True):
     undeleted: Sequence[str]
 
 
+class Filtered(Happening, frozen=True):
+    """Records that no filter lets pass; `undeleted` could not be deleted, so they will be filtered again."""
+
+    records: int
+    undeleted: Sequence[str]
+
+
 class Released(Happening, frozen=True):
     """Records that were never sent were given back to their queue."""
 
