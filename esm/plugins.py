@@ -1,7 +1,7 @@
-"""How sources and targets register: a name, an options model, and how to make one.
+"""How sources, targets and destinations register: a name, an options model, and how to make one.
 
-A distribution offers a `SourcePlugin` or `TargetPlugin` in the entry-point group `esm.sources` or
-`esm.targets`; the built-in ones do the same.
+A distribution offers a `SourcePlugin`, `TargetPlugin` or `DestinationPlugin` in the entry-point group
+`esm.sources`, `esm.targets` or `esm.destinations`; the built-in ones do the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 from esm.model import DataKeys
 from esm.options import Options, TargetOptions
-from esm.ports import LogSource, QueueSource, Target
+from esm.ports import Destination, LogSource, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +94,26 @@ class TargetPlugin:
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target]]
     slots: Callable[[Any], int | None] = lambda _: None
     permissions: Permissions = lambda *_: ()
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationContext:
+    """What a destination may need to know: the file's `aws:` defaults."""
+
+    aws: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPlugin:
+    """A kind of on-failure destination, as a target's plugin in all else.
+
+    Its one-line form is one line of `destination` or `fallback`. Opening does no I/O either: a destination that
+    is away when the engine starts is no reason not to start. `called` is how people are told of it, without
+    anything secret.
+    """
+
+    name: str
+    options: type[Options]
+    parse: Callable[[str], Mapping[str, Any] | None]
+    open: Callable[[Any, DestinationContext], AbstractAsyncContextManager[Destination]]
+    called: Callable[[Any], str]

@@ -105,8 +105,9 @@ class LogReader(Protocol):
     async def read(self, limit: int, wait: float) -> LogPage:
         """About `limit` records; waits up to `wait` seconds for the first. An empty page is no error.
 
-        Continues after the last page. Raises `Disconnected` when the lane cannot be read now; a read after that
-        continues at the same place. A position that was trimmed is no error: the page says what is lost.
+        Continues after the last page: `seq` numbers the records and the rejected ones together. Raises
+        `Disconnected` when the lane cannot be read now, `LaneGone` when it does not exist any more; a read after
+        that continues at the same place. A position that was trimmed is no error: the page says what is lost.
         """
 
 
@@ -125,13 +126,17 @@ class LogSource(Protocol):
         """Renders and describes the records that this source's readers return."""
 
     async def begin(self) -> Start:
-        """Where the mapping begins if it never ran, resolved so that it can be written down. Raises `Disconnected`."""
+        """Where the mapping begins if it never ran, so that it can be written down. Raises `Disconnected`."""
 
     def lanes(self) -> AsyncIterator[Collection[Lane]]:
-        """All lanes that hold records, closed ones too, with their parents; again on every change seen."""
+        """All lanes that hold records, closed ones too, with their parents; again on every change seen.
+
+        Never a part of them: a parent that is not among them has expired. Raises `Disconnected`; then it is asked
+        anew.
+        """
 
     def open(self, lane: Lane, after: Position | Start) -> AbstractAsyncContextManager[LogReader]:
-        """Reads on behind a position, or from a start. Raises `Disconnected`."""
+        """Reads on behind a position, or from a start. Raises `Disconnected`, `LaneGone`."""
 
 
 class Destination(Protocol):

@@ -20,7 +20,7 @@ _NAMES = {
     "destination_arn": "destination",
 }
 # The keys inside are the user's own, of an event, or belong to a plugin.
-_OPAQUE = {"source", "target", "tags", "pattern"}
+_OPAQUE = {"source", "target", "tags", "pattern", "destination", "fallback"}
 
 
 def normalised(body: Node, report: Report) -> Node:

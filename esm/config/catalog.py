@@ -1,4 +1,4 @@
-"""Which kinds of sources and targets there are: the installed plugins, by the names they registered.
+"""Which kinds of sources, targets and destinations there are: the installed plugins, by the names they registered.
 
 A plugin that cannot be loaded stops nobody who does not use it; whoever names it is told why it is missing.
 """
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Self, TypeVar
 
-from esm.plugins import SourcePlugin, TargetPlugin
+from esm.plugins import DestinationPlugin, SourcePlugin, TargetPlugin
 
-P = TypeVar("P", SourcePlugin, TargetPlugin)
+P = TypeVar("P", SourcePlugin, TargetPlugin, DestinationPlugin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,16 @@ class Catalog:
     sources: Mapping[str, SourcePlugin]
     targets: Mapping[str, TargetPlugin]
     faults: Mapping[str, str] = field(default_factory=dict)
+    destinations: Mapping[str, DestinationPlugin] = field(default_factory=dict)
 
     @classmethod
     def installed(cls) -> Self:
-        """From the entry-point groups `esm.sources` and `esm.targets`."""
+        """From the entry-point groups `esm.sources`, `esm.targets` and `esm.destinations`."""
         faults: dict[str, str] = {}
         sources = _loaded(entry_points(group="esm.sources"), SourcePlugin, faults)
         targets = _loaded(entry_points(group="esm.targets"), TargetPlugin, faults)
-        return cls(sources, targets, faults)
+        destinations = _loaded(entry_points(group="esm.destinations"), DestinationPlugin, faults)
+        return cls(sources, targets, faults, destinations)
 
 
 def one_line(plugins: Mapping[str, P], text: str) -> tuple[P, Mapping[str, Any]] | None:

@@ -1,6 +1,6 @@
-"""Sources and targets of the file: which plugin they mean, and its options.
+"""Sources, targets and destinations of the file: which plugin they mean, and its options.
 
-A source or target is one line (an ARN, a URL, `python:module:handler`, the name of a target) or a mapping with
+Each is one line (an ARN, a URL, `python:module:handler`, the name of a target) or a mapping with
 a `type`.
 """
 
@@ -13,13 +13,14 @@ from esm.config.assemble import target_of
 from esm.config.aws_options import NO_SOURCE, SERVICES, SYNCHRONOUS_ONLY
 from esm.config.catalog import Catalog, P, one_line
 from esm.config.explain import shown, validated
-from esm.config.models import Settings, SourceConfig, TargetConfig, TargetLimits
+from esm.config.models import DestinationConfig, Settings, SourceConfig, TargetConfig, TargetLimits
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
 from esm.options import Options
 
 _LIMITS = tuple(TargetLimits.model_fields)
 _SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
+_DESTINATION_FORMS = "an ARN, s3://BUCKET, a URL, file:///PATH or {type: …}"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}(?:/\S*)?")
 _HANDLER = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
@@ -59,6 +60,11 @@ class Components:
             return None
         plugin, options = found
         return self._tried(TargetConfig(name, plugin, options, limits), node)
+
+    def destination(self, node: Node) -> DestinationConfig | None:
+        """One destination or fallback."""
+        found = self._component(node, self.catalog.destinations, "destination")
+        return None if found is None else DestinationConfig(*found)
 
     def _tried(self, target: TargetConfig, node: Node) -> TargetConfig | None:
         """Lets the plugin say what makes no sense together, before anything starts."""
@@ -130,6 +136,8 @@ def _no_line(node: Node, plugins: Mapping[str, P], role: str) -> str:
     if role == "target":
         forms = f": this version has the types {known}, as a URL or {{type: …}}"
         return f"{shown(node)} is no target{_meant(node, plugins) or forms}"
+    if role == "destination":
+        return f"{shown(node)} is no destination: write {_DESTINATION_FORMS}; this version has the types {known}"
     parts = str(node.value).split(":")
     service = SERVICES.get(parts[2]) if len(parts) > 5 and parts[0] == "arn" else None
     if service is not None:

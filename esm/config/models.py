@@ -16,7 +16,7 @@ from esm.clients.aws import AwsOptions
 from esm.config.mapping_options import Count, MappingOptions, Rate
 from esm.config.memory import default_limit
 from esm.options import Duration, Options
-from esm.plugins import SourcePlugin, TargetPlugin
+from esm.plugins import DestinationPlugin, SourcePlugin, TargetPlugin
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 """What a mapping or a target may be called, as a regular expression."""
@@ -162,6 +162,22 @@ class SourceConfig:
     plugin: SourcePlugin = field(repr=False)
     options: Any = field(repr=False)
     ordered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationConfig:
+    """One on-failure destination."""
+
+    plugin: DestinationPlugin = field(repr=False)
+    options: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OnFailureConfig:
+    """The destination and its fallbacks, in that order; none where records are dropped."""
+
+    destinations: tuple[DestinationConfig, ...] = ()
+    annotate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,15 @@ def due_in(waiting: Waiting, rule: BatchRule, now: float, *, room_is_full: bool)
     return max(0.0, waiting.oldest_read + rule.window - now)
 
 
+def share(ready: int, free: int, size: int, factor: int) -> int:
+    """The most records for one of `free` workers, of `factor` in all, so that the others have something too.
+
+    By turns would put every key into the first batch, and nobody else could do anything
+    (docs/decisions: 24).
+    """
+    return min(size, max(-(-ready // max(1, free)), -(-size // factor)))
+
+
 def room_for(frame: int) -> int:
     """Bytes of fragments and separators that fit into a payload with `frame` bytes around them.
 

@@ -7,6 +7,7 @@ it: its own limit, which follows backlog and health, and what the answers mean f
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from typing import Protocol
 
 from esm.core import concurrency, reading
 from esm.core.breaker import REFUSALS
@@ -14,7 +15,7 @@ from esm.model import Errored, Invocation, Outcome, Reply, Verdict
 from esm.ports import Target
 from esm.runtime.circuit import Circuit
 from esm.runtime.happenings import CircuitClosed, CircuitOpened
-from esm.runtime.plan import QueueOptions, TargetPlan
+from esm.runtime.plan import TargetPlan
 from esm.runtime.signals import Stop
 from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
@@ -34,10 +35,10 @@ class SharedTarget:
         self._pace = plan.pace
         self._gate = FairSlots(1)
 
-    async def acquire(self, mapping: str, stop: Stop, within: float) -> ExitStack | None:
+    async def acquire(self, mapping: str, stop: Stop, within: float | None) -> ExitStack | None:
         """Waits until `mapping` may call; closing the permit gives everything back.
 
-        None if the stop or the time limit (seconds) came first.
+        None if the stop or the time limit (seconds, None for none) came first.
         """
         if stop.is_set():
             return None
@@ -90,10 +91,19 @@ class SharedTarget:
             permit.callback(self._engine_slots.give)
 
 
+class Ceiling(Protocol):
+    """How many batches of a mapping may be in flight: at most `concurrency`, `starts_at` at first."""
+
+    @property
+    def starts_at(self) -> int: ...
+    @property
+    def concurrency(self) -> int: ...
+
+
 class Dispatcher:
     """One mapping's slots and invocations, over all its lanes."""
 
-    def __init__(self, mapping: str, shared: SharedTarget, options: QueueOptions, world: World) -> None:
+    def __init__(self, mapping: str, shared: SharedTarget, options: Ceiling, world: World) -> None:
         self._mapping = mapping
         self._shared = shared
         self._world = world
@@ -155,7 +165,7 @@ class Dispatcher:
         self._scale = scale.busy(now, all_taken=all_taken) if full else scale.quiet(now)
 
     @asynccontextmanager
-    async def slot(self, stop: Stop, within: float) -> AsyncIterator[bool]:
+    async def slot(self, stop: Stop, within: float | None) -> AsyncIterator[bool]:
         """A slot of the target, held for what is inside; False if the stop or `within` seconds came first."""
         permit = await self._shared.acquire(self._mapping, stop, within)
         if permit is None:

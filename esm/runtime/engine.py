@@ -15,9 +15,9 @@ from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import SharedTarget
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
-from esm.runtime.mapping import MappingRun
+from esm.runtime.mapping import Company, MappingRun
 from esm.runtime.memory import Memory
-from esm.runtime.plan import EnginePlan, MappingPlan
+from esm.runtime.plan import EnginePlan, LogPlan, MappingPlan
 from esm.runtime.signals import Stop, hurry
 from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
@@ -85,12 +85,16 @@ class Engine:
             for name, target in self.plan.targets.items()
         }
 
-        async def run_mapping(_name: str, plan: MappingPlan, stop: Stop) -> None:
-            await MappingRun(plan, targets[plan.target], memory, self.board, self.world).run(stop)
+        open_store = self.plan.store
+        store = None if open_store is None else await opened.enter_async_context(open_store())
+        company = Company(memory, self.board, self.world, store)
+
+        async def run_mapping(_name: str, plan: MappingPlan | LogPlan, stop: Stop) -> None:
+            await MappingRun(plan, targets[plan.target], company).run(stop)
 
         await follow(self._wanted(), run_mapping, stop=self.stop, barrier=Barrier(self._report, self.world))
 
-    async def _wanted(self) -> AsyncIterator[Mapping[str, MappingPlan]]:
+    async def _wanted(self) -> AsyncIterator[Mapping[str, MappingPlan | LogPlan]]:
         yield self.plan.mappings
 
     def _report(self, mapping: Hashable, error: BaseException, pause: float) -> None:

@@ -78,7 +78,7 @@ async def follow(
             withdraw()
             if stop.is_set():
                 break
-            for key in want.keys() & change.start:
+            for key in (key for key in want if key in change.start):  # in their order: a set has none
                 own = Stop()
                 task = tasks.create_task(barrier.run(key, want[key], run, own))
                 running[key] = _Running(want[key], own, task)

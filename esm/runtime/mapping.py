@@ -5,45 +5,80 @@ from dataclasses import dataclass, field
 
 from esm.errors import Disconnected
 from esm.model import Lane
+from esm.ports import LaneStore
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Crashed, SourceFailed, SourceRecovered, State
+from esm.runtime.log_mapping import LogMapping
 from esm.runtime.memory import Memory
-from esm.runtime.plan import MappingPlan
+from esm.runtime.plan import LogPlan, MappingPlan, QueueOptions
 from esm.runtime.queue_lane import QueueLane
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
 
+_BY_LANES = QueueOptions()
+"""A log's lanes and their factor say how many of its batches are in flight, the dispatcher need not."""
+
+
+@dataclass(slots=True)
+class Company:
+    """What the mappings of an engine share; without `store` no log can be driven."""
+
+    memory: Memory
+    board: StatusBoard
+    world: World
+    store: LaneStore | None = None
+
 
 @dataclass(slots=True)
 class MappingRun:
-    """Drives one mapping; what it shares with others is handed in."""
+    """Drives one mapping, by the discipline of its plan."""
+
+    plan: MappingPlan | LogPlan
+    shared: SharedTarget
+    company: Company
+
+    async def run(self, stop: Stop) -> None:
+        """Returns when every lane has drained."""
+        name, tell = self.plan.name, self.company.world.tell
+        if not self.plan.enabled:
+            tell(State(name, "Disabled"))
+            return
+        tell(State(name, "Enabled"))
+        withdraw = stop.then(lambda: tell(State(name, "Disabling")))
+        try:
+            await self._discipline().run(stop)
+        finally:
+            withdraw()
+        tell(State(name, "Disabled"))
+
+    def _discipline(self) -> "LogMapping | QueueMapping":
+        company, plan = self.company, self.plan
+        memory, board, world = company.memory, company.board, company.world
+        if isinstance(plan, MappingPlan):
+            dispatcher = Dispatcher(plan.name, self.shared, plan.options, world)
+            return QueueMapping(plan, dispatcher, memory, board, world)
+        if company.store is None:
+            raise ValueError(f"{plan.name} reads a log, and there is no store for its positions")
+        dispatcher = Dispatcher(plan.name, self.shared, _BY_LANES, world)
+        return LogMapping(plan, dispatcher, company.store, memory, board, world)
+
+
+@dataclass(slots=True)
+class QueueMapping:
+    """Drives the lanes of a queue."""
 
     plan: MappingPlan
-    shared: SharedTarget
+    dispatcher: Dispatcher
     memory: Memory
     board: StatusBoard
     world: World
     _broken: bool = field(default=False, init=False)
-    _dispatcher: Dispatcher = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._dispatcher = Dispatcher(self.plan.name, self.shared, self.plan.options, self.world)
 
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained."""
-        name = self.plan.name
-        if not self.plan.enabled:
-            self.world.tell(State(name, "Disabled"))
-            return
-        self.world.tell(State(name, "Enabled"))
-        withdraw = stop.then(lambda: self.world.tell(State(name, "Disabling")))
-        try:
-            await follow(self._lanes(), self._run_lane, stop=stop, barrier=Barrier(self._report, self.world))
-        finally:
-            withdraw()
-        self.world.tell(State(name, "Disabled"))
+        await follow(self._lanes(), self._run_lane, stop=stop, barrier=Barrier(self._report, self.world))
 
     async def _lanes(self) -> AsyncIterator[Mapping[str, Lane]]:
         async for lanes in self.plan.source.lanes():
@@ -54,7 +89,7 @@ class MappingRun:
             if self._broken:
                 self._broken = False
                 self.world.tell(SourceRecovered(self.plan.name))
-            run = QueueLane(self.plan, reader, self._dispatcher, memory=self.memory, world=self.world, stop=stop)
+            run = QueueLane(self.plan, reader, self.dispatcher, memory=self.memory, world=self.world, stop=stop)
             self.board.attach(self.plan.name, run.live)
             try:
                 await run.run()

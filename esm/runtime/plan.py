@@ -3,12 +3,14 @@
 Configuration is turned into these values once (`config.assemble`); the engine never reads options itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from esm.core.filtering import FilterSet
-from esm.ports import Pace, QueueSource, Target
+from esm.core.ledger import Keeps
+from esm.core.log_judging import INFINITE
+from esm.ports import Destination, LaneStore, LogSource, Pace, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,55 @@ class MappingPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class LogOptions:
+    """How the lanes of one log are driven. Durations in seconds.
+
+    `parallelization_factor` is the batches of a lane in flight at once, order kept per key.
+    `maximum_retry_attempts` counts beyond the first delivery; it and `maximum_record_age` are -1 for no limit.
+    `bisect` and `reports_failures` as on AWS. `checkpoint_interval` bounds how long what is finished stays
+    unwritten; `wait` is how long a read may wait for its first record.
+    """
+
+    batch_size: int = 100
+    window: float = 0.0
+    parallelization_factor: int = 1
+    maximum_retry_attempts: int = INFINITE
+    maximum_record_age: float = INFINITE
+    bisect: bool = False
+    reports_failures: bool = False
+    checkpoint_interval: float = 1.0
+    wait: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPlan:
+    """One on-failure destination; `name` is what happenings and metrics call it."""
+
+    name: str
+    open: Callable[[], AbstractAsyncContextManager[Destination]]
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlan:
+    """One mapping over a log. `on_failure` is the destination and its fallbacks, in that order.
+
+    `function` stands for AWS's functionArn in an invocation record, `annotate` adds our extension to it. `keeps`
+    says which records are delivered, None for all; it must not raise.
+    """
+
+    name: str
+    id: str
+    enabled: bool
+    source: LogSource
+    target: str
+    options: LogOptions
+    on_failure: Sequence[DestinationPlan] = ()
+    function: str = ""
+    annotate: bool = False
+    keeps: Keeps | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetPlan:
     """One target. `reserved_concurrency` caps all mappings that name it together, `pace` spaces their calls."""
 
@@ -59,10 +110,12 @@ class TargetPlan:
 class EnginePlan:
     """Everything one process runs.
 
-    `memory_limit` bounds the bytes held over all mappings, `maximum_concurrency` the batches at all targets.
+    `memory_limit` bounds the bytes held over all mappings, `maximum_concurrency` the batches at all targets. A log
+    needs a `store`, opened once for all of them.
     """
 
-    mappings: Mapping[str, MappingPlan]
+    mappings: Mapping[str, MappingPlan | LogPlan]
     targets: Mapping[str, TargetPlan]
     memory_limit: int
     maximum_concurrency: int | None = None
+    store: Callable[[], AbstractAsyncContextManager[LaneStore]] | None = None

@@ -7,7 +7,7 @@ from core_records import PATIENT, of_size, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.batching import PAYLOAD_LIMIT, BatchRule, due_in, room_for
+from esm.core.batching import PAYLOAD_LIMIT, BatchRule, due_in, room_for, share
 from esm.core.buffers import Buffer, FlatBuffer, KeyedBuffer
 from esm.sources.sqs.event import SqsCodec
 
@@ -127,3 +127,20 @@ def test_full_by_bytes_is_due_just_when_the_next_byte_would_not_fit(sizes: list[
     exactly, roomier = BatchRule(10_000, room, 60.0), BatchRule(10_000, room + 1, 60.0)
     assert due_in(buffer, exactly, 0.0, room_is_full=False) == 0.0
     assert due_in(buffer, roomier, 0.0, room_is_full=False) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("ready", "free", "size", "factor", "expected"),
+    [
+        (1_000, 1, 100, 1, 100),
+        (20, 10, 100, 10, 10),  # a tenth of a batch at least: 20 records are two batches, not ten
+        (400, 10, 100, 10, 40),
+        (5_000, 10, 100, 10, 100),
+        (7, 2, 1, 10, 1),
+        (5, 0, 100, 3, 34),
+    ],
+)
+def test_a_share_leaves_something_for_the_other_workers(
+    ready: int, free: int, size: int, factor: int, expected: int
+) -> None:
+    assert share(ready, free, size, factor) == expected

@@ -15,6 +15,8 @@ from esm.config.fields import bounds, choices, field_at
 from esm.config.mapping_options import MappingOptions, ProvisionedPollerConfig, ScalingConfig
 from esm.config.models import Settings, TargetLimits
 from esm.config.rules import admits
+from esm.destinations import BUILT_IN as DESTINATIONS
+from esm.destinations.options import OnFailure
 from esm.errors import ConfigError
 from esm.options import seconds
 from esm.sources.dynamodb import DynamoOptions
@@ -36,6 +38,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "python option": PythonOptions,
     "runtime option": RuntimeOptions,
     "setting": Settings,
+    "on_failure option": OnFailure,
+    **{f"{plugin.name} destination": plugin.options for plugin in DESTINATIONS},
 }
 NESTED = {
     "scaling_config": ("maximum_concurrency",),

@@ -26,6 +26,7 @@ EPOCH = 1_700_000_000.0
 PLENTY = 10**9
 
 H = TypeVar("H", bound=Happening)
+C = TypeVar("C")
 
 
 class Steady(random.Random):
@@ -232,11 +233,11 @@ def engine(
     return Engine(EnginePlan(mappings, plans, memory_limit), StatusBoard(here.wall), here, grace)
 
 
-def opening(target: Target) -> Callable[[], AbstractAsyncContextManager[Target]]:
-    """How a plan opens a target that is there already."""
+def opening(component: C) -> Callable[[], AbstractAsyncContextManager[C]]:
+    """How a plan opens what is there already."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Target]:
-        yield target
+    async def opened() -> AsyncIterator[C]:
+        yield component
 
     return opened

@@ -546,6 +546,7 @@ async def test_what_idle_long_polls_might_bring_is_no_reason_to_end_a_window() -
     }
     rig = Rig(QueueOptions(batch_size=100, window=50.0))
     source = rig.engine.plan.mappings["orders"]
+    assert isinstance(source, MappingPlan)
     running = engine({"orders": source, **idle}, {"fn": rig.function}, Told(), memory_limit=512 * 1024)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(running.run())

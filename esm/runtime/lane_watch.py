@@ -1,0 +1,57 @@
+"""What can be seen of one lane of a log from outside, and who notices that it does not move."""
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from esm.checkpoint import Position
+from esm.runtime.lane_happenings import NotMoving
+from esm.runtime.world import World
+
+PATIENCE = 300.0
+"""Seconds without movement after which a lane with data in it is reported, and again each time they pass."""
+
+_EVERY = 30.0
+
+
+class LaneFigures(Struct, frozen=True):
+    """One lane at one moment.
+
+    `at`: its mark; `behind`: seconds to its end as the source says, None if it does not; `age`: of the oldest
+    record that was read and is not finished, in seconds. `gathered` records wait, `past_mark` were read beyond the
+    mark, `pending` batches are not finished, `attempts` the most that one of them has failed. `held_by` is the
+    record that holds the mark, `stalled` why the lane cannot go on, both empty if nothing does. `calls` counts
+    invocations since the lane was opened, `in_flight` those that have not ended.
+    """
+
+    at: Position | None = None
+    behind: float | None = None
+    age: float = 0.0
+    gathered: int = 0
+    past_mark: int = 0
+    pending: int = 0
+    attempts: int = 0
+    held_by: str = ""
+    held_bytes: int = 0
+    stalled: str = ""
+    calls: int = 0
+    in_flight: int = 0
+
+    @property
+    def has_data(self) -> bool:
+        """There is something to do."""
+        return bool(self.past_mark or self.behind)
+
+
+async def watch(mapping: str, lane: str, figures: Callable[[], LaneFigures], world: World) -> None:
+    """Tells of a lane that does not move although there is data, until cancelled."""
+    moved, last = world.monotonic(), figures()
+    while True:
+        await asyncio.sleep(_EVERY)
+        now, seen = world.monotonic(), figures()
+        if (seen.at, seen.calls) != (last.at, last.calls) or not seen.has_data or seen.in_flight:
+            moved, last = now, seen
+        elif now - moved >= PATIENCE:
+            world.tell(NotMoving(mapping, lane, now - moved, seen.stalled or "nobody knows why"))
+            moved, last = now, seen

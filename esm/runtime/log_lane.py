@@ -1,0 +1,258 @@
+"""The log discipline: one lane drives one target until it has ended or is told to stop.
+
+`Feeder` reads into the ledger; `_dispatch` gives owners their turns while a worker is free, first those that
+wait for another try, then fresh batches; the committer outlives both, so that the last mark is written. An owner
+that pauses holds no worker. Nothing fresh is begun while the store fails.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from esm.checkpoint import Checkpoint, Position
+from esm.core.batching import BatchRule, due_in, room_for
+from esm.core.ledger import LaneRule, Ledger
+from esm.core.log_judging import RetryRule
+from esm.core.notice import Subject
+from esm.core.parts import Owner
+from esm.errors import LostLease, StoreFailed
+from esm.model import Lane, Record
+from esm.ports import LogReader
+from esm.runtime.committer import Committer
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.dropping import Dropping, Outlet
+from esm.runtime.feeder import Feeder
+from esm.runtime.lane_happenings import Retried
+from esm.runtime.lane_row import HeldRow
+from esm.runtime.lane_watch import LaneFigures, watch
+from esm.runtime.memory import Memory
+from esm.runtime.plan import LogOptions, LogPlan
+from esm.runtime.signals import Bell, Stop
+from esm.runtime.stall import Stall
+from esm.runtime.turns import Turns
+from esm.runtime.world import World
+
+_CAREFUL_INTERVALS = 10
+_LAST_WORDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the lanes of a mapping have in common."""
+
+    plan: LogPlan
+    dispatcher: Dispatcher
+    outlets: Sequence[Outlet]
+    memory: Memory
+    world: World
+
+
+class LogLane:
+    """One lane, its row taken and its reader opened behind what was found in it."""
+
+    def __init__(
+        self, shared: Shared, lane: Lane, reader: LogReader, row: HeldRow,
+        *, stop: Stop, is_listed: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        plan, world = shared.plan, shared.world
+        options = plan.options
+        self._plan, self._world, self._stop, self._row = plan, world, stop, row
+        self._memory = shared.memory
+        self._rule = rule_of(options, plan.source.codec.frame)
+        self._ledger = Ledger(row.found, self._rule, plan.keeps)
+        self._stall = Stall(plan.name, lane.name, world)
+        self._bell = Bell()
+        self._resting: list[Owner] = []
+        self._busy = 0
+        self._closing = False
+        self._careful_for = 0.0 if row.found.clean else _CAREFUL_INTERVALS * options.checkpoint_interval
+        self._first_call: float | None = None
+        self._oldest: Record | None = None
+        self.lane = lane
+        self.feeder = Feeder(
+            mapping=plan.name,
+            lane=lane,
+            reader=reader,
+            ledger=self._ledger,
+            memory=shared.memory,
+            options=options,
+            world=world,
+            stop=stop,
+            idle_workers=self._idle,
+            is_listed=is_listed,
+            admitted=self._admitted,
+        )
+        self._committer = Committer(
+            mapping=plan.name,
+            row=row,
+            snapshot=self._snapshot,
+            interval=options.checkpoint_interval,
+            stall=self._stall,
+            world=world,
+            wake=self._bell.ring,
+        )
+        self._turns = self._turns_of(shared)
+
+    def _turns_of(self, shared: Shared) -> Turns:
+        plan, world = shared.plan, shared.world
+        codec = plan.source.codec
+        subject = Subject(plan.id, plan.name, plan.function or plan.target, plan.annotate)
+        return Turns(
+            mapping=plan.name,
+            lane=self.lane.name,
+            codec=codec,
+            ledger=self._ledger,
+            rule=self._rule.retry,
+            dispatcher=shared.dispatcher,
+            dropping=Dropping(self.lane, shared.outlets, codec, subject, self._stall, world, self._stop),
+            committer=self._committer,
+            memory=shared.memory,
+            world=world,
+            stop=self._stop,
+            is_careful=self._is_careful,
+            rest=self._rest,
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """The lane is closed, and all of it is finished and written down."""
+        checkpoint = self._row.row.checkpoint
+        return checkpoint is not None and checkpoint.ended
+
+    def figures(self) -> LaneFigures:
+        """The lane at this moment, for status and metrics; only reads, and may be called in another thread."""
+        oldest = self._oldest
+        budgets = [owner.first.budget for owner in tuple(self._ledger.owners) if owner.parts]
+        return LaneFigures(
+            at=self._ledger.mark,
+            behind=self.feeder.behind,
+            age=max(0.0, self._world.wall() - oldest.arrived) if oldest else 0.0,
+            gathered=len(self._ledger.buffer),
+            past_mark=self._ledger.past_mark,
+            pending=len(self._ledger.owners),
+            attempts=max((budget.attempts for budget in budgets), default=0),
+            held_by=oldest.id if oldest else "",
+            held_bytes=self._ledger.held_bytes,
+            stalled=self._stall.why,
+            calls=self._turns.calls,
+            in_flight=self._turns.in_flight,
+        )
+
+    async def run(self) -> None:
+        """Until the lane has ended or the stop has come and what is under way is over. Raises `LostLease`."""
+        withdraw = ExitStack()
+        withdraw.callback(self._stop.then(self._wake))
+        try:
+            async with asyncio.TaskGroup() as upkeep:
+                upkeep.create_task(self._committer.run())
+                watching = upkeep.create_task(watch(self._plan.name, self.lane.name, self.figures, self._world))
+                async with asyncio.TaskGroup() as work:
+                    work.create_task(self.feeder.run())
+                    work.create_task(self._dispatch(work))
+                watching.cancel()
+                self._closing = True
+                self._committer.close()
+        except asyncio.CancelledError:
+            await self._last_words()
+            raise
+        finally:
+            withdraw.close()
+            self._memory.free(self._ledger.held_bytes)
+
+    async def _last_words(self) -> None:
+        """Our own stop ran out of patience: what it cut off is not to count as a crash."""
+        if self._stop.is_set():
+            self._closing = True
+            with suppress(TimeoutError, StoreFailed, LostLease):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._row.commit(self._snapshot())
+
+    async def _dispatch(self, work: asyncio.TaskGroup) -> None:
+        while not self._stop.is_set() and not self._ledger.is_finished:
+            await self._bell.heard(self._start_what_is_due(work))
+
+    def _start_what_is_due(self, work: asyncio.TaskGroup) -> float | None:
+        """Gives free workers something to do; returns seconds until there may be more, None if a ring tells."""
+        while self._idle():
+            now = self._world.monotonic()
+            owner = min(self._resting, key=_due, default=None)
+            if owner is not None and owner.due <= now:
+                self._resting.remove(owner)
+            elif (fresh_in := self._fresh_in(now)) == 0:
+                owner = self._ledger.take(self._idle())
+            else:
+                waits = [] if fresh_in is None else [fresh_in]
+                return min([*waits, owner.due - now] if owner is not None else waits, default=None)
+            self._busy += 1
+            work.create_task(self._take_turn(owner))
+        return None
+
+    def _fresh_in(self, now: float) -> float | None:
+        """Seconds until a fresh batch is due; None if none will be before something else happens."""
+        ledger = self._ledger
+        if not ledger.may_hand_out or self._committer.is_failing:
+            return None
+        full = self._memory.full or ledger.has_ended or ledger.is_crowded
+        return due_in(ledger.buffer, self._rule.batch, now, room_is_full=full)
+
+    async def _take_turn(self, owner: Owner) -> None:
+        try:
+            await self._turns.take(owner)
+        finally:
+            self._busy -= 1
+            self._oldest = self._ledger.oldest
+            self._wake()
+
+    def _idle(self) -> int:
+        return self._rule.factor - self._busy
+
+    def _is_careful(self) -> bool:
+        """From the first call on, however long that had to wait: it may be the one that killed us."""
+        now = self._world.monotonic()
+        if self._first_call is None:
+            self._first_call = now
+        return now < self._first_call + self._careful_for
+
+    def _rest(self, owner: Owner) -> None:
+        self._resting.append(owner)
+        self._bell.ring()
+
+    def _admitted(self, owners: Sequence[Owner]) -> None:
+        self._resting += owners
+        for owner in owners:
+            budget = owner.first.budget
+            if budget.cuts:
+                records = len(owner.first.records)
+                told = Retried(self._plan.name, self.lane.name, "", records, "crash", budget.attempts, 0.0)
+                self._world.tell(told)
+        if self._ledger.has_ended or self._ledger.mark != self._written_at():
+            self._committer.changed()
+        self._oldest = self._ledger.oldest
+        self._bell.ring()
+
+    def _written_at(self) -> Position | None:
+        checkpoint = self._row.row.checkpoint
+        return None if checkpoint is None else checkpoint.at
+
+    def _wake(self) -> None:
+        self._bell.ring()
+        self.feeder.look_again()
+
+    def _snapshot(self) -> Checkpoint:
+        return self._ledger.checkpoint(clean=self._closing)
+
+
+def rule_of(options: LogOptions, frame: int) -> LaneRule:
+    """What the options say, in the words of the core; `frame` is the codec's."""
+    return LaneRule(
+        BatchRule(options.batch_size, room_for(frame), options.window),
+        options.parallelization_factor,
+        RetryRule(
+            options.maximum_retry_attempts, options.maximum_record_age, options.bisect, options.reports_failures
+        ),
+    )
+
+
+def _due(owner: Owner) -> float:
+    return owner.due

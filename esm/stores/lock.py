@@ -1,0 +1,63 @@
+"""One process at a time: a lock of the operating system, which ends with the process however that ends."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from esm.errors import StoreFailed
+
+
+@contextmanager
+def sole_user(path: Path) -> Iterator[None]:
+    """Holds the lock file beside `path`, which stays behind: removing it would let two processes hold one each.
+
+    Two names of one file share a lock. Raises `StoreFailed` at once if somebody else holds it, naming the process,
+    or if it cannot be made.
+    """
+    real = path.resolve()
+    beside = real.with_name(f"{real.name}.lock")
+    try:
+        # Not inherited by programs that are started, so a child that lives on does not keep it.
+        handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreFailed(f"{beside} cannot be made: {error.strerror}: {_cure(error)}") from None
+    try:
+        _take(handle, path, beside)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, path: Path, beside: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreFailed(
+            f"{path} is in use by another process ({_holder(handle)}): stop that one, or give this one a"
+            " state.url of its own"
+        ) from None
+    except OSError as error:
+        raise StoreFailed(f"{beside} cannot be locked: {error.strerror}: use a local disk") from None
+    with suppress(OSError):  # a full disk: the lock is held all the same, only nobody can read by whom
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+
+
+def _holder(handle: int) -> str:
+    text = os.pread(handle, 32, 0).decode(errors="replace").strip()
+    return f"pid {text}" if text.isdecimal() else "pid unknown"
+
+
+def _cure(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return "make the directory, or mount what belongs there; esm does not make it"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "let the user that esm runs as write to the directory"
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free some space"
+        case _:
+            return "choose another state.url"

@@ -1,0 +1,393 @@
+"""The ledger, its checkpoints and the way back: the worked example by hand, and any history against an oracle."""
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from core_log_records import PLENTY, at, page, places, positions, rule
+from core_records import PATIENT
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
+from hypothesis.stateful import rule as step
+from msgspec import structs
+
+from esm.checkpoint import Budget, Checkpoint, Span
+from esm.core import checkpoints
+from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, Ledger
+from esm.core.log_judging import LogVerdict, RetryRule, judge_log
+from esm.core.parts import Owner, Part
+from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
+
+FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")
+PAGE = ("10a", "20b", "30a", "40b", "50c", "60a", "70b", "80c")
+
+
+def opened(checkpoint: Checkpoint | None = None, **options: Any) -> Ledger:
+    return Ledger(checkpoint or Checkpoint(), rule(**options))
+
+
+def fail(ledger: Ledger, owner: Owner, retry: RetryRule) -> LogVerdict:
+    """Its first part is sent and fails."""
+    verdict = judge_log(owner.first, FAILED, retry, 100.0)
+    owner.known = True
+    owner.becomes(verdict.pending)
+    return verdict
+
+
+def finish(ledger: Ledger, owner: Owner) -> None:
+    ledger.finished(owner, owner.first.records)
+
+
+# The worked example
+
+
+def test_batches_of_interleaved_keys_become_spans_that_swallow_nobody() -> None:
+    retry = RetryRule(2)
+    ledger = opened(size=3, factor=2, retry=retry)
+    ledger.admit(page(*PAGE, upto=85), 0.0)
+    one, two = ledger.take(2), ledger.take(1)
+    assert (places(one.first.records), places(two.first.records)) == (["10a", "30a", "60a"], ["20b", "40b", "70b"])
+    finish(ledger, two)
+    assert places(ledger.take(1).first.records) == ["50c", "80c"]
+    fail(ledger, one, retry)
+    one.becomes([one.first.sent(in_flight=True)])
+    checkpoint = ledger.checkpoint(clean=False)
+    assert checkpoint == Checkpoint(
+        at=None,
+        clean=False,
+        spans=(
+            Span(10, 10, 0),
+            Span(20, 20),
+            Span(30, 30, 0),
+            Span(40, 40),
+            Span(60, 60, 0),
+            Span(70, 70),
+        ),
+        parts=(Budget(1, 100.0, in_flight=True),),
+    )
+
+    restored = opened(checkpoint, size=3, factor=2, retry=retry)
+    (again,) = restored.admit(page(*PAGE, upto=85), 200.0).owners
+    assert (places(again.first.records), again.first.budget) == (["10a", "30a", "60a"], Budget(2, 100.0, cuts=1))
+    fresh = restored.take(2)
+    assert places(fresh.first.records) == ["50c", "80c"]
+    finish(restored, again)
+    assert restored.mark == 40
+    finish(restored, fresh)
+    assert (restored.mark, restored.past_mark, restored.held_bytes) == (85, 0, 0)
+
+
+def test_lost_spans_cost_duplicates_and_never_order() -> None:
+    """Without room for them 20b and 70b are read again as fresh; 40b too, behind 20b."""
+    retry = RetryRule(2)
+    ledger = opened(size=3, factor=2, retry=retry)
+    ledger.admit(page(*PAGE), 0.0)
+    one, two = ledger.take(2), ledger.take(1)
+    finish(ledger, two)
+    fail(ledger, one, retry)
+    with patch.object(checkpoints, "MOST_SPANS", 0):
+        checkpoint = ledger.checkpoint(clean=False)
+    assert [span.part for span in checkpoint.spans] == [0, 0, 0]
+    restored = opened(checkpoint, size=10, factor=2)
+    restored.admit(page(*PAGE), 0.0)
+    assert places(restored.take(1).first.records) == ["20b", "40b", "50c", "70b", "80c"]
+
+
+def test_what_lies_below_a_part_of_its_key_and_in_no_part_is_finished() -> None:
+    checkpoint = Checkpoint(0, spans=(Span(10, 10, 0), Span(70, 70, 1)), parts=(Budget(1, 0.0), Budget(1, 0.0)))
+    ledger = opened(checkpoint, size=10)
+    owners = ledger.admit(page(*PAGE), 0.0).owners
+    assert [places(owner.first.records) for owner in owners] == [["10a"], ["70b"]]
+    assert places(ledger.take(1).first.records) == ["50c", "80c"]
+    settled = [span for span in ledger.checkpoint(clean=False).spans if span.part is None]
+    assert settled == [Span(20, 20), Span(40, 40)]
+
+
+def test_highest_spans_are_lost_first_and_budgets_never() -> None:
+    with patch.object(checkpoints, "MOST_SPANS", 3):
+        built = checkpoints.build(0, [(30, 30), (50, 60)], [part_of(20), part_of(40)], clean=True)
+    assert built.spans == (Span(20, 20, 0), Span(30, 30), Span(40, 40, 1))
+    assert len(built.parts) == 2
+
+
+def part_of(position: int) -> Part:
+    return Part((at(position, position),), Budget(1, 0.0))
+
+
+# Restoring
+
+
+def test_nothing_is_handed_out_before_all_that_failed_was_read_again() -> None:
+    checkpoint = Checkpoint(0, spans=(Span(30, 30, 0),), parts=(Budget(1, 0.0),))
+    ledger = opened(checkpoint)
+    assert not ledger.admit(page("10a", "20b"), 0.0).owners
+    assert (ledger.is_restoring, ledger.may_hand_out, ledger.buffer.ready) == (True, False, 0)
+    assert ledger.checkpoint(clean=True) == checkpoint
+    (owner,) = ledger.admit(page("30c", first=3), 0.0).owners
+    assert places(owner.first.records) == ["30c"]
+    assert ledger.buffer.ready == 2
+
+
+def test_a_lane_that_was_stopped_while_it_was_restoring_is_as_unclean_as_before() -> None:
+    checkpoint = Checkpoint(0, clean=False, spans=(Span(30, 30, 0),), parts=(Budget(1, 0.0, in_flight=True),))
+    assert opened(checkpoint).checkpoint(clean=True) == checkpoint
+
+
+def test_settled_spans_that_were_not_read_yet_are_not_forgotten() -> None:
+    ledger = opened(Checkpoint(0, spans=(Span(20, 20), Span(40, 60))))
+    ledger.admit(page("10a", "20b", "30a", "40c", upto=50), 0.0)
+    assert ledger.checkpoint(clean=False).spans == (Span(20, 20), Span(40, 40), Span(51, 60))
+
+
+def test_parts_whose_records_were_trimmed_are_gone() -> None:
+    ledger = opened(Checkpoint(0, spans=(Span(10, 20, 0),), parts=(Budget(1, 0.0),)))
+    assert ledger.admit(page("30a"), 0.0).owners == []
+    assert places(ledger.take(1).first.records) == ["30a"]
+
+
+def test_the_end_of_a_lane_ends_the_restoration() -> None:
+    ledger = opened(Checkpoint(0, spans=(Span(10, 20, 0),), parts=(Budget(1, 0.0),)))
+    ledger.admit(LogPage(ended=True), 0.0)
+    assert (ledger.is_restoring, ledger.is_finished) == (False, True)
+    assert ledger.checkpoint(clean=True) == Checkpoint(0, ended=True)
+
+
+def test_parts_come_back_as_they_were_whatever_the_batch_size_is_now() -> None:
+    ledger = opened(Checkpoint(0, spans=(Span(10, 30, 0),), parts=(Budget(1, 0.0),)), size=1)
+    (owner,) = ledger.admit(page("10a", "20b", "30a"), 0.0).owners
+    assert places(owner.first.records) == ["10a", "20b", "30a"]
+
+
+def test_with_factor_one_all_that_failed_has_one_owner() -> None:
+    spans = (Span(10, 10, 0), Span(20, 20, 1))
+    ledger = opened(Checkpoint(0, spans=spans, parts=(Budget(1, 0.0), Budget())), factor=1)
+    (owner,) = ledger.admit(page("10a", "20b", "30c"), 0.0).owners
+    assert positions(owner.parts) == [[10], [20]]
+    assert (ledger.buffer.ready, len(ledger.buffer)) == (0, 1)
+
+
+# What is not delivered
+
+
+def test_filtered_records_are_finished_at_once() -> None:
+    ledger = Ledger(Checkpoint(), rule(), lambda record: record.key != "b")
+    assert ledger.admit(page("10b", "20b"), 0.0).filtered == 2
+    assert (ledger.mark, ledger.held_bytes) == (20, 0)
+
+
+def test_too_large_records_belong_to_an_owner_that_is_in_nobodys_way() -> None:
+    ledger = opened()
+    owners = ledger.admit(LogPage((at(1, 10), at(3, 30)), (Rejected(at(2, 20), "7 MB"),)), 0.0).owners
+    assert [(places(owner.first.records), owner.first.too_large) for owner in owners] == [(["20a"], "7 MB")]
+    finish(ledger, ledger.take(1))
+    assert ledger.mark == 10
+    finish(ledger, owners[0])
+    assert ledger.mark == 30
+
+
+def test_what_nobody_wants_may_be_too_large() -> None:
+    ledger = Ledger(Checkpoint(), rule(), lambda record: False)
+    assert ledger.admit(LogPage(rejected=(Rejected(at(1, 10), "7 MB"),)), 0.0).owners == []
+    assert ledger.mark == 10
+
+
+def test_a_lane_with_too_much_unfinished_reads_no_more() -> None:
+    ledger = opened(size=MOST_PAST_MARK)
+    ledger.admit(LogPage(tuple(at(seq, seq) for seq in range(1, MOST_PAST_MARK + 1))), 0.0)
+    assert (ledger.is_crowded, ledger.may_hand_out) == (True, True)
+    assert ledger.oldest is not None
+    assert ledger.oldest.seq == 1
+
+
+def test_too_many_owners_are_given_nothing_more() -> None:
+    ledger = opened(size=1)
+    ledger.admit(LogPage(tuple(at(seq, seq, f"k{seq}") for seq in range(1, MOST_OWNERS + 2))), 0.0)
+    for _ in range(MOST_OWNERS):
+        assert ledger.may_hand_out
+        ledger.take(1)
+    assert not ledger.may_hand_out
+
+
+# Any history
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Reads, batches, successes, failures, commits and crashes in any order; an oracle is asked at every one.
+
+    A crash forgets all but the last commit. Nothing may be lost, nothing may overtake, no commit may claim what is
+    not finished, and what the function saw last of a key is the newest it saw.
+    """
+
+    @initialize(
+        factor=st.sampled_from([1, 2, 10]),
+        size=st.integers(1, 6),
+        bisect=st.booleans(),
+        attempts=st.sampled_from([-1, 0, 2]),
+        spans=st.sampled_from([0, 2, PLENTY]),
+    )
+    def begin(self, factor: int, size: int, bisect: bool, attempts: int, spans: int) -> None:  # noqa: FBT001
+        self.retry = RetryRule(attempts, bisect=bisect, reports_failures=True)
+        self.factor, self.size, self.spans = factor, size, spans
+        self.one_line = factor == 1
+        self.log: list[tuple[int, str]] = []
+        self.finished: set[int] = set()
+        self.newest: dict[str, int] = {}
+        self.last: dict[str, int] = {}
+        self.durable = Checkpoint()
+        self._open()
+
+    def _open(self) -> None:
+        self.ledger = Ledger(self.durable, rule(self.size, self.factor, self.retry))
+        self.next = sum(position <= (self.durable.at or 0) for position, _ in self.log)
+        self.seq = 0
+        self.owners: list[Owner] = []
+
+    @step(keys=st.text("abcd", min_size=1, max_size=6))
+    def produce(self, keys: str) -> None:
+        for key in keys:
+            self.log.append((10 * (len(self.log) + 1), key))
+
+    @step(limit=st.integers(1, 8), beyond=st.integers(0, 5))
+    def read(self, limit: int, beyond: int) -> None:
+        records = []
+        for position, key in self.log[self.next : self.next + limit]:
+            self.seq += 1
+            records.append(at(self.seq, position, key))
+        self.next += len(records)
+        upto = records[-1].position + beyond if records and beyond else None
+        self.owners += self.ledger.admit(LogPage(tuple(records), upto=upto), 0.0).owners
+
+    @precondition(lambda self: self.ledger.may_hand_out and self.ledger.buffer.ready)
+    @step(free=st.integers(1, 10))
+    def take(self, free: int) -> None:
+        self.owners.append(self.ledger.take(free))
+
+    def _sent(self, data: st.DataObject) -> Owner:
+        """An owner's first part reaches the function."""
+        owner = data.draw(st.sampled_from(self.owners))
+        self._must_be_in_order(owner.first.records)
+        return owner
+
+    @precondition(lambda self: self.owners)
+    @step(data=st.data())
+    def succeed(self, data: st.DataObject) -> None:
+        owner = self._sent(data)
+        self._seen(owner.first.records)
+        self._leave(owner, owner.first.records)
+
+    @precondition(lambda self: self.owners)
+    @step(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        owner = self._sent(data)
+        reported = data.draw(st.sampled_from([None, *owner.first.records]))
+        self._judge(owner, reported)
+
+    def _judge(self, owner: Owner, reported: Record | None) -> None:
+        answer = '{"batchItemFailures": [{"itemIdentifier": "%s"}]}' % (reported.id if reported else "")
+        reply = FAILED if reported is None else Returned(answer.encode())
+        verdict = judge_log(owner.first, reply, self.retry, 0.0)
+        self._seen(verdict.done)
+        if verdict.drop:
+            self._dropped(verdict.drop.records)
+            self._leave(owner, verdict.drop.records)
+            return
+        if verdict.done:
+            self.ledger.finished(owner, verdict.done)
+            self.finished |= {record.position for record in verdict.done}
+        owner.known = True
+        owner.becomes(verdict.pending)
+        self.owners += self.ledger.separate(owner)
+
+    @precondition(lambda self: self.owners)
+    @step(data=st.data())
+    def announce(self, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from(self.owners))
+        owner.becomes([owner.first.sent(in_flight=True)])
+        self.commit()
+
+    @step()
+    def commit(self) -> None:
+        with patch.object(checkpoints, "MOST_SPANS", self.spans):
+            self.durable = self.ledger.checkpoint(clean=False)
+        for position, _ in self.log:
+            if self._claims(self.durable, position):
+                assert position in self.finished, (position, self.durable)
+
+    @step(factor=st.sampled_from([1, 2, 10]), size=st.integers(1, 6), same=st.booleans())
+    def crash(self, factor: int, size: int, same: bool) -> None:  # noqa: FBT001
+        if not same:
+            self.one_line = self.one_line and factor == self.factor
+            self.factor, self.size = factor, size
+        self._open()
+
+    def _leave(self, owner: Owner, records: tuple[Record, ...]) -> None:
+        self.finished |= {record.position for record in records}
+        self.ledger.finished(owner, records)
+        if not owner.parts:
+            self.owners.remove(owner)
+
+    def _seen(self, records: tuple[Record, ...]) -> None:
+        for record in records:
+            key = str(record.key)
+            self.last[key] = record.position
+            self.newest[key] = max(record.position, self.newest.get(key, 0))
+
+    def _dropped(self, records: tuple[Record, ...]) -> None:
+        for record in records:
+            key = str(record.key)
+            if self.newest.get(key) == record.position:
+                self.newest[key] = self.last[key]
+
+    def _must_be_in_order(self, records: tuple[Record, ...]) -> None:
+        before: set[int] = set()
+        for record in records:
+            for position, key in self.log:
+                if position >= record.position:
+                    break
+                if self.one_line or key == record.key:
+                    assert position in self.finished | before, f"{record.position} overtook {position}"
+            before.add(record.position)
+
+    def _claims(self, checkpoint: Checkpoint, position: int) -> bool:
+        return position <= (checkpoint.at or 0) or any(
+            span.part is None and span.first <= position <= span.last for span in checkpoint.spans
+        )
+
+    @invariant()
+    def one_owner_per_key_and_no_record_twice(self) -> None:
+        owners = getattr(self, "owners", [])
+        keys = [key for owner in owners for key in owner.keys]
+        assert len(keys) == len(set(keys))
+        held = [record.position for owner in owners for part in owner.parts for record in part.records]
+        assert len(held) == len(set(held))
+
+    def teardown(self) -> None:
+        """Everything that is left succeeds."""
+        if not hasattr(self, "log"):
+            return
+        while self.next < len(self.log) or self.owners or self.ledger.buffer.ready:
+            self.read(100, 0)
+            while self.ledger.buffer.ready and self.ledger.may_hand_out:
+                self.take(1)
+            for owner in list(self.owners):
+                self._must_be_in_order(owner.first.records)
+                self._seen(owner.first.records)
+                self._leave(owner, owner.first.records)
+        assert self.finished == {position for position, _ in self.log}
+        assert self.ledger.past_mark == self.ledger.held_bytes == 0
+        assert self.ledger.mark is None if not self.log else (self.ledger.mark or 0) >= self.log[-1][0]
+        assert self.last == self.newest
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(PATIENT, max_examples=120, stateful_step_count=40)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_lane_is_finished_once_it_has_ended_and_all_of_it_is(ended: bool) -> None:  # noqa: FBT001
+    ledger = opened()
+    ledger.admit(structs.replace(page("10a"), ended=ended), 0.0)
+    assert not ledger.is_finished
+    finish(ledger, ledger.take(1))
+    assert ledger.is_finished == ended

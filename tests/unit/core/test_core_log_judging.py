@@ -1,0 +1,232 @@
+"""What a reply does to a part of a log: the answer table, bisect, the budget, age and crashes."""
+
+import json
+
+import pytest
+from core_log_records import at, part, places, positions
+from core_records import PATIENT
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from esm.checkpoint import Budget
+from esm.core.log_judging import RetryRule, cut_off, doomed, judge_log, spent
+from esm.core.parts import Part
+from esm.model import Errored, Outcome, Record, Refused, Reply, Returned
+
+REPORTS = RetryRule(reports_failures=True)
+FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")
+THREE = part("10a", "20b", "30a")
+
+
+def reported(*ids: object) -> Returned:
+    return Returned(json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}).encode())
+
+
+def with_budget(one: Part, **used: object) -> Part:
+    return structs.replace(one, budget=Budget(**used))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"null",
+        b"{}",
+        b'""',
+        b"[]",
+        b"",
+        b'{"batchItemFailures": []}',
+        b'{"batchItemFailures": null}',
+        b'{"x": [1]}',
+    ],
+)
+def test_full_success(answer: bytes) -> None:
+    verdict = judge_log(THREE, Returned(answer), REPORTS, 0.0)
+    assert (verdict.outcome, verdict.done, verdict.pending) == (Outcome.SUCCESS, THREE.records, ())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        FAILED,
+        Errored(Outcome.TIMEOUT, "slow"),
+        Returned(b"no json"),
+        reported(""),
+        reported(None),
+        reported(20),
+        reported("20", "nonsense"),
+        Returned(b'{"batchItemFailures": [{"foo": 1}]}'),
+    ],
+)
+def test_full_failure_costs_an_attempt(reply: Reply) -> None:
+    verdict = judge_log(THREE, reply, REPORTS, 5.0)
+    assert verdict.done == ()
+    assert verdict.pending == (Part(THREE.records, Budget(1, 5.0), reply=reply),)
+
+
+def test_without_reports_any_body_is_a_success() -> None:
+    assert judge_log(THREE, reported("20"), RetryRule(), 0.0).outcome is Outcome.SUCCESS
+
+
+def test_the_lowest_reported_cuts_and_the_rest_begins_anew() -> None:
+    tried = with_budget(THREE, attempts=2, first_failed=1.0)
+    verdict = judge_log(tried, reported("30", "20"), RetryRule(3, reports_failures=True), 5.0)
+    assert (verdict.outcome, places(verdict.done)) == (Outcome.PARTIAL, ["10a"])
+    assert positions(verdict.pending) == [[20, 30]]
+    assert verdict.pending[0].budget == Budget()
+
+
+def test_positions_are_compared_as_numbers() -> None:
+    two = part("9a", "10b", "11c")
+    assert places(judge_log(two, reported("11", "10"), REPORTS, 0.0).done) == ["9a"]
+
+
+def test_no_progress_costs_an_attempt() -> None:
+    verdict = judge_log(THREE, reported("10"), REPORTS, 5.0)
+    assert (verdict.outcome, verdict.pending[0].budget) == (Outcome.PARTIAL, Budget(1, 5.0))
+
+
+def test_no_progress_with_bisect_halves() -> None:
+    rule = RetryRule(0, bisect=True, reports_failures=True)
+    assert positions(judge_log(THREE, reported("10"), rule, 0.0).pending) == [[10], [20, 30]]
+
+
+def test_progress_with_bisect_cuts_and_does_not_halve() -> None:
+    rule = RetryRule(0, bisect=True, reports_failures=True)
+    assert positions(judge_log(THREE, reported("20"), rule, 0.0).pending) == [[20, 30]]
+
+
+def test_a_refusal_costs_nothing_and_is_not_in_flight_any_more() -> None:
+    sent = with_budget(THREE, attempts=3, first_failed=1.0, in_flight=True)
+    verdict = judge_log(sent, Refused(Outcome.THROTTLED, "busy", 7.0), RetryRule(3), 5.0)
+    assert (verdict.pending, verdict.retry_after) == ((with_budget(THREE, attempts=3, first_failed=1.0),), 7.0)
+
+
+def test_n_retries_are_n_and_one_deliveries() -> None:
+    one, deliveries = part("10a"), 0
+    while True:
+        deliveries += 1
+        verdict = judge_log(one, FAILED, RetryRule(3), 0.0)
+        if verdict.drop:
+            break
+        (one,) = verdict.pending
+    assert (deliveries, verdict.drop.attempts, verdict.drop.condition) == (4, 4, "RetryAttemptsExhausted")
+    assert verdict.drop.reply == FAILED
+
+
+def test_infinite_retries_never_end() -> None:
+    one = with_budget(part("10a"), attempts=10_000, first_failed=0.0)
+    assert judge_log(one, FAILED, RetryRule(), 0.0).drop is None
+
+
+def test_bisect_uses_no_quota_and_never_gives_up_more_than_one_record() -> None:
+    waiting, given_up = [part("10a", "20b", "30a", "40c", "50a")], []
+    while waiting:
+        verdict = judge_log(waiting.pop(0), FAILED, RetryRule(0, bisect=True), 0.0)
+        waiting = [*verdict.pending, *waiting]
+        given_up += [verdict.drop] if verdict.drop else []
+    assert [places(drop.records) for drop in given_up] == [["10a"], ["20b"], ["30a"], ["40c"], ["50a"]]
+    assert {drop.attempts for drop in given_up} == {1}
+
+
+def test_the_first_half_is_the_smaller_one() -> None:
+    verdict = judge_log(part("10a", "20b", "30a", "40c", "50a"), FAILED, RetryRule(bisect=True), 0.0)
+    assert positions(verdict.pending) == [[10, 20], [30, 40, 50]]
+
+
+# Age
+
+
+def test_only_expired_records_are_cut_off() -> None:
+    old = Part((at(1, 10, arrived=0.0), at(2, 20, arrived=50.0), at(3, 30, arrived=1.0)), Budget(2, 60.0))
+    drop = doomed(old, RetryRule(age=60.0), 61.5)
+    assert drop is not None
+    assert (places(drop.records), drop.condition, drop.attempts) == (["10a", "30a"], "RecordAgeExceeded", 2)
+
+
+def test_a_record_is_as_old_as_allowed() -> None:
+    assert doomed(Part((at(1, 10),)), RetryRule(age=60.0), 60.0) is None
+
+
+# What a crash does: D25
+
+
+def test_a_crash_counts_as_an_attempt_but_is_no_reason_to_give_up() -> None:
+    rule = RetryRule(0)
+    (once,) = cut_off(with_budget(part("10a"), in_flight=True), rule, 9.0)
+    assert once.budget == Budget(1, 9.0, cuts=1)
+    assert doomed(once, rule, 9.0) is None
+    (twice,) = cut_off(once.sent(in_flight=True), rule, 10.0)
+    assert twice.budget == Budget(2, 9.0, cuts=2)
+    drop = doomed(twice, rule, 10.0)
+    assert drop is not None
+    assert (drop.attempts, drop.reply) == (2, None)
+
+
+def test_an_answer_between_two_crashes_counts_them_anew() -> None:
+    (once,) = cut_off(with_budget(part("10a"), in_flight=True), RetryRule(5), 9.0)
+    (answered,) = judge_log(once.sent(in_flight=True), FAILED, RetryRule(5), 9.0).pending
+    assert answered.budget == Budget(2, 9.0)
+
+
+def test_a_refusal_between_two_crashes_does_not() -> None:
+    (once,) = cut_off(with_budget(part("10a"), in_flight=True), RetryRule(5), 9.0)
+    (refused,) = judge_log(once.sent(in_flight=True), Refused(Outcome.THROTTLED, ""), RetryRule(5), 9.0).pending
+    assert refused.budget == Budget(1, 9.0, cuts=1)
+
+
+def test_with_bisect_a_crash_halves() -> None:
+    sent = with_budget(THREE, in_flight=True)
+    assert positions(cut_off(sent, RetryRule(0, bisect=True), 0.0)) == [[10], [20, 30]]
+
+
+def test_what_was_not_being_sent_is_as_it_was() -> None:
+    one = with_budget(THREE, attempts=2, first_failed=0.0)
+    assert cut_off(one, RetryRule(bisect=True), 5.0) == (one,)
+
+
+def test_what_is_given_up_stays_given_up() -> None:
+    tried = with_budget(part("10a"), attempts=2, first_failed=1.0, in_flight=True)
+    drop = judge_log(tried, FAILED, RetryRule(2), 5.0).drop
+    assert drop is not None
+    remembered = spent(tried, drop, 5.0)
+    assert remembered.budget == Budget(3, 1.0)
+    assert doomed(remembered, RetryRule(2), 5.0) == drop
+
+
+def test_what_is_too_large_is_never_sent() -> None:
+    drop = doomed(Part((at(1, 10),), too_large="7 MB"), RetryRule(), 0.0)
+    assert drop is not None
+    assert drop.condition == "MaximumPayloadSizeExceeded"
+
+
+REPLIES = st.one_of(
+    st.just(FAILED),
+    st.just(Refused(Outcome.THROTTLED, "")),
+    st.just(Returned(b"{}")),
+    st.lists(st.integers(1, 8).map(lambda n: str(10 * n)), min_size=1, max_size=3).map(lambda ids: reported(*ids)),
+)
+
+
+@PATIENT
+@given(
+    count=st.integers(1, 7),
+    reply=REPLIES,
+    attempts=st.integers(0, 4),
+    rule=st.builds(RetryRule, attempts=st.integers(-1, 3), bisect=st.booleans(), reports_failures=st.booleans()),
+)
+def test_a_verdict_covers_its_part_in_order(count: int, reply: Reply, attempts: int, rule: RetryRule) -> None:
+    one = with_budget(part(*(f"{10 * n}a" for n in range(1, count + 1))), attempts=attempts, first_failed=0.0)
+    verdict = judge_log(one, reply, rule, 1.0)
+    dropped = verdict.drop.records if verdict.drop else ()
+    everything: list[Record] = [*verdict.done, *dropped]
+    for each in verdict.pending:
+        assert each.records
+        assert not each.budget.in_flight
+        everything += each.records
+    assert tuple(everything) == one.records
+    if isinstance(reply, Refused):
+        assert verdict.pending[0].budget == one.budget
+    if verdict.drop:
+        assert verdict.drop.attempts > rule.attempts >= 0
+        assert len(dropped) == 1 or not rule.bisect
