@@ -109,7 +109,7 @@ class Feeder:
 
     def _admit(self, page: LogPage) -> None:
         if page.lost != 0:
-            self.world.tell(RecordsLost(self.mapping, self.lane.name, page.lost))
+            self.world.tell(RecordsLost(self.mapping, self.lane.name, page.lost or 0))
         before = self.ledger.held_bytes
         admitted = self.ledger.admit(page, self.world.wall())
         size = self.ledger.held_bytes - before

@@ -17,6 +17,7 @@ from esm.core.lineage import EVERY_LANE, Sightings, expired, has_ended, runnable
 from esm.errors import Disconnected, LaneGone, LostLease, StoreFailed
 from esm.model import Lane
 from esm.ports import LaneStore
+from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Outlet
 from esm.runtime.follow import Barrier, follow
@@ -28,7 +29,7 @@ from esm.runtime.log_lane import LogLane, Shared
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.signals import Bell, Stop
-from esm.runtime.status import Live, StatusBoard
+from esm.runtime.status import Live
 from esm.runtime.world import World
 
 _UNLISTED = Backoff(base=1.0, cap=300.0)
