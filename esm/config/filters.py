@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from esm.config.nodes import Node, nearest, plain, scalars
 from esm.config.report import Report
@@ -27,12 +27,20 @@ def _in_either_casing(schema: dict[str, Any]) -> None:
     del schema["required"]  # `Pattern` will do as well
 
 
+def _pattern(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("is no pattern: write a mapping such as {body: {status: [paid]}}, or JSON text")  # noqa: TRY004
+    return value
+
+
 class Filter(Options):
     """One pattern; a record passes if any of a mapping's patterns matches it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_in_either_casing)
 
-    pattern: Annotated[str, WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]})]
+    pattern: Annotated[
+        str, BeforeValidator(_pattern), WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]})
+    ]
     """A pattern as a mapping, or as the JSON text that AWS has."""
 
 
