@@ -189,3 +189,29 @@ def test_the_options_keep_the_pattern_as_text(tmp_path: Path) -> None:
 
 
 _YAML = "filter_criteria: {filters: [{pattern: {body: {a: [x, 1.0, true, null]}}}]}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "said"),
+    [
+        ("{data: {status: [paid]}}", ".data", "`data` (the data is in `body`)"),
+        ("{Body: {status: [paid]}}", ".Body", "`Body` (did you mean `body`?)"),
+        (
+            """'{"message_attributes": {"k": ["v"]}}'""",
+            "",
+            "`message_attributes` (did you mean `messageAttributes`?)",
+        ),
+    ],
+)
+def test_a_field_that_no_record_has_is_warned_of(tmp_path: Path, pattern: str, place: str, said: str) -> None:
+    text = body(f"filter_criteria: {{filters: [{{pattern: {pattern}}}]}}")
+    (warning,) = loaded(tmp_path, text).warnings
+    assert warning.endswith(
+        f"esm.yaml:5: mappings.m.filter_criteria.filters[0].pattern{place}: no record has a field {said}, so this "
+        "never matches, and what no pattern matches is deleted"
+    )
+
+
+def test_a_field_that_must_not_be_there_is_not_warned_of(tmp_path: Path) -> None:
+    text = body("filter_criteria: {filters: [{pattern: {data: [{exists: false}], body: {a: [1]}}}]}")
+    assert loaded(tmp_path, text).warnings == ()
