@@ -302,6 +302,10 @@ FILES = {
     "mappings: {}\nBatchSize: 5": (
         "2: BatchSize: is an option of a mapping: put it below mappings.NAME, or in `defaults`"
     ),
+    "mappings: {}\nAWSTemplateFormatVersion: x\nParameters: {}\nResources: {A: {Type: x}}": (
+        "4: Resources: is of a CloudFormation template: paste the `Properties` of each "
+        "AWS::Lambda::EventSourceMapping below mappings.NAME"
+    ),
     "mappings: {}\nsource: x": "2: source: is an option of a mapping: put it below mappings.NAME",
     "": "1: is empty: it needs at least `mappings:`",
     "# nothing\n": "1: is empty: it needs at least `mappings:`",
