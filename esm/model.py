@@ -217,8 +217,10 @@ class DataKeys(Struct, frozen=True):
 
     A pattern expects an object or a plain string there, and a record may have the other. `lenient`: then only the
     rest of the pattern counts; otherwise the record is dropped. `only_json`: patterns for a string are refused.
+    `fields`: every key that a record can have at its top; empty if that is not known.
     """
 
     names: tuple[str, ...] = ()
     lenient: bool = False
     only_json: bool = False
+    fields: frozenset[str] = frozenset()

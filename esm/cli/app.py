@@ -124,7 +124,8 @@ def try_filter(
     pattern: Annotated[
         str,
         typer.Option(
-            metavar="FILE_OR_JSON", help='One pattern, or a whole FilterCriteria: {"Filters": [{"Pattern": …}]}.'
+            metavar="FILE_OR_JSON",
+            help='One pattern, or a whole FilterCriteria: {"Filters": [{"Pattern": …}]}. A .yaml file holds YAML.',
         ),
     ],
     event: Annotated[

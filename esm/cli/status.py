@@ -76,6 +76,9 @@ def _show(document: Mapping[str, Any]) -> None:
         table.add_row(*_row(name, mapping))
     console.print(table)
     for name, mapping in document["mappings"].items():
+        if mapping.get("circuit_open"):
+            text = "the circuit of its target is open: only probes are sent until one is answered"
+            console.print(Text(f"{name}: {text}"), soft_wrap=True)
         if mapping.get("last_error"):
             error = mapping["last_error"]
             console.print(Text(f"{name}: last error at {error['at']}: {error['text']}"), soft_wrap=True)

@@ -144,7 +144,7 @@ def disconnected(error: Exception, service: str, queue: str = "") -> Disconnecte
     if isinstance(error, _NO_CREDENTIALS):
         return Disconnected("NoCredentials", _no_credentials(error), lasting=True)
     if isinstance(error, NoRegionError):
-        return Disconnected("NoRegion", "no region is configured", lasting=True)
+        return Disconnected("NoRegion", "no region is configured: set aws.region", lasting=True)
     if isinstance(error, HTTPClientError | ConnectionError | aiohttp.ClientError | OSError):
         return Disconnected(UNREACHABLE, _unreachable(error, service))
     if isinstance(error, ResponseParserError):
@@ -205,4 +205,5 @@ def _no_credentials(error: Any) -> str:
     if isinstance(error, ProfileNotFound):
         return f"there is no profile {error.kwargs.get('profile')!r} in the AWS configuration"
     provider = error.kwargs.get("provider")
-    return f"no AWS credentials from {provider}" if provider else "no AWS credentials were found"
+    found = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or aws.profile"
+    return f"no AWS credentials from {provider}" if provider else found

@@ -21,6 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_SHOWN = 60
 _WORD = re.compile(r"[\w.-]+")
+_IN_AWS_CASING = re.compile(r"(defaults|mappings\.[^.]+)\.(?!(source|target)\.)")
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _OWN_PLACE = {"missing", "extra_forbidden"}
 _PREDICATES = {"is", "has", "holds", "needs"}
@@ -53,9 +54,12 @@ def validated(model: type[M], node: Node, report: Report, *, also: Iterable[str]
 
 
 def unknown(node: Node, known: Sequence[str], report: Report, others: Sequence[str] = ()) -> None:
-    """Say that a mapping has no such key. `others` may be what was meant, but would be no use either."""
+    """Say that a mapping has no such key. `others` may be what was meant, but would be no use either.
+
+    Only options of event source mappings have AWS's casing as well; all others are snake_case.
+    """
     key = node.path.rpartition(".")[2]
-    if key[:1].isupper():
+    if key[:1].isupper() and _IN_AWS_CASING.match(node.path):
         known, others = [pascal(name) for name in known], [pascal(name) for name in others]
     hint = suggestion(key, [*known, *others])
     allowed = f": known are {listed(sorted(known))}" if known and not hint else ""
@@ -120,8 +124,11 @@ def _allowed(place: Node, fault: ErrorDetails, info: FieldInfo | None, *, secret
         return f"has to be longer: at least {context['min_length']}"
     shape = _SHAPES.get(kind.partition("_")[0], "")
     limits = bounds(info) if "number" in shape else ""
-    if shape == "a list" and isinstance(place.value, str) and not secret and _WORD.fullmatch(place.shown):
-        return f"has to be a list: write [{place.shown}]"
+    words = place.shown.split() if isinstance(place.value, str) and not secret else []
+    if shape == "a list" and words and all(map(_WORD.fullmatch, words)):
+        return f"has to be a list: write [{', '.join(words)}]"
+    if shape == "text" and secret and isinstance(place.value, bool | int | float):
+        return "has to be text: put it in quotes"  # any text will do, so quotes are all that is missing
     return f"has to be {shape}{f', {limits}' if limits else ''}" if shape else fault["msg"].lower()
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from esm.config.nodes import Node, nearest, plain, scalars
-from esm.config.report import Report
+from esm.config.parse import parse
+from esm.config.report import Report, listed, suggestion
 from esm.core.filtering import AWS_SAYS, FilterSet, InvalidPattern, named
 from esm.model import DataKeys
 from esm.options import Options
@@ -27,12 +28,20 @@ def _in_either_casing(schema: dict[str, Any]) -> None:
     del schema["required"]  # `Pattern` will do as well
 
 
+def _pattern(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("is no pattern: write a mapping such as {body: {status: [paid]}}, or JSON text")  # noqa: TRY004
+    return value
+
+
 class Filter(Options):
     """One pattern; a record passes if any of a mapping's patterns matches it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_in_either_casing)
 
-    pattern: Annotated[str, WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]})]
+    pattern: Annotated[
+        str, BeforeValidator(_pattern), WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]})
+    ]
     """A pattern as a mapping, or as the JSON text that AWS has."""
 
 
@@ -67,15 +76,42 @@ def with_texts(body: Node) -> Node:
 
 
 def check(criteria: FilterCriteria, body: Node, keys: DataKeys, report: Report, *, strict: bool) -> None:
-    """Reports each pattern that cannot be compiled; `body` holds the nodes as they were written."""
+    """Reports each pattern that cannot be compiled, and warns of one that no record can match.
+
+    `body` holds the nodes as they were written.
+    """
     node = body.entries.get(_CRITERIA)
     if node is None or any(one.broken for one in scalars(node)):
         return
     for written, given in zip(_filters(node), criteria.filters, strict=True):
+        pattern = written.entries["pattern"]
         try:
-            FilterSet([given.pattern], keys, strict=strict)
+            strange = FilterSet([given.pattern], keys, strict=strict).strange()
         except InvalidPattern as error:
-            _say(written.entries["pattern"], error, report)
+            _say(pattern, error, report)
+            continue
+        for name in strange:
+            never = "so this never matches, and what no pattern matches is deleted"
+            report.warning(nearest(pattern, (name,))[0], f"{no_field(name, keys)}, {never}")
+
+
+def no_field(name: str, keys: DataKeys) -> str:
+    """That no record of a source has this at its top, and what was probably meant."""
+    near = suggestion(name, keys.fields).removeprefix("; ")
+    data = f"the data is in {listed(f'`{key}`' for key in keys.names)}"
+    return f"no record has a field `{name}` ({near or data})"
+
+
+def json_text(text: str, file: str) -> str:
+    """A pattern or a `filter_criteria` in YAML as the JSON it stands for. Raises ConfigError."""
+    report = Report()
+    root = parse(text, file, report)
+    report.raise_if_any()
+    root = root or Node(file, 1, "", None)
+    if not root.entries or "mappings" in root.entries:
+        report.problem(root, "is no pattern: the file has to hold one pattern, or `filter_criteria` alone")
+        report.raise_if_any()
+    return _json(root)
 
 
 def _say(pattern: Node, error: InvalidPattern, report: Report) -> None:

@@ -60,7 +60,11 @@ def _config(root: Node, catalog: Catalog, report: Report) -> Config:
 
 
 def _stray(root: Node, report: Report) -> list[str]:
-    """What belongs to a mapping and stands at the top, where it would not say to which."""
+    """What stands at the top and belongs to a mapping, or to a whole template of CloudFormation."""
+    if "Resources" in root.entries:
+        into = "paste the `Properties` of each AWS::Lambda::EventSourceMapping below mappings.NAME"
+        report.problem(root.entries["Resources"], f"is of a CloudFormation template: {into}")
+        return [key for key in root.entries if key[:1].isupper()]
     stray = [key for key in root.entries if canonical(key) in _OF_A_MAPPING]
     for key in stray:
         anywhere = "" if canonical(key) in ENDS else ", or in `defaults`"

@@ -142,7 +142,7 @@ async def _serve(demo: Demo, stage: _Stage, started: Engine, stop: Stop) -> None
     """Sends a little all the time, until the stop."""
     url, show = started.url, demo.console.print
     show(f"Serving until Ctrl-C, with a message a second to each queue.\n  metrics  {url}/metrics")
-    show(f"  status   {url}/status   (or: esm status --url {url})")
+    show(f"  status   {url}/status   (or: esm status --url {url})", soft_wrap=True)
     show(f"  queues   {started.setting.endpoint}\n  config   {started.setting.config}", soft_wrap=True)
     for order, payment in trickle():
         started.run.check()

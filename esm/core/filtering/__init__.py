@@ -8,7 +8,16 @@ The language and its number rule are in docs/decisions/0019-filters-of-our-own.m
 from esm.core.filtering.criteria import FilterSet, patterns_in
 from esm.core.filtering.grammar import LONGEST
 from esm.core.filtering.invalid import AWS_SAYS, InvalidPattern, named
-from esm.core.filtering.sources import DATA_KEYS, DYNAMODB, KINESIS, SQS, read_event, records_of, view_of
+from esm.core.filtering.sources import (
+    DATA_KEYS,
+    DYNAMODB,
+    KINESIS,
+    SQS,
+    looks_like,
+    read_event,
+    records_of,
+    view_of,
+)
 
 __all__ = [
     "AWS_SAYS",
@@ -19,6 +28,7 @@ __all__ = [
     "SQS",
     "FilterSet",
     "InvalidPattern",
+    "looks_like",
     "named",
     "patterns_in",
     "read_event",

@@ -48,6 +48,7 @@ class FilterSet:
         self.patterns = tuple(patterns)
         self.alternatives = [_compiled(pattern, keys, strict=strict) for pattern in patterns]
         self._flat = [one for pattern in self.alternatives for one in pattern]
+        self._fields = keys.fields
         self._keys = sorted({key for one in self._flat for key in one.wants})
 
     def keeps(self, view: Mapping[str, Any]) -> bool:
@@ -63,6 +64,11 @@ class FilterSet:
         except (Unreadable, RecursionError):
             return True
         return not self._flat
+
+    def strange(self) -> list[str]:
+        """What the patterns want at the top of a record where no record of this source has it, in their order."""
+        wanted = [field.path[0] for one in self._flat for field in one.fields if not field.leaf.absent]
+        return [name for name in dict.fromkeys(wanted) if self._fields and name not in self._fields]
 
     def data_of(self, view: Mapping[str, Any]) -> dict[str, Data]:
         """What the record has under the data keys that a pattern asks for. Raises Unreadable."""
@@ -94,7 +100,7 @@ def patterns_in(text: str) -> list[str]:
     root = read(text)
     if isinstance(root, dict) and len(root) == 1:
         ((name, inner),) = root.items()
-        if name == "FilterCriteria" and isinstance(inner, dict):
+        if name in {"FilterCriteria", "filter_criteria"} and isinstance(inner, dict):
             return patterns_in(written(inner))
         if name in {"Filters", "filters"} and isinstance(inner, list) and all(map(_is_filter, inner)):
             return [_pattern(one) for one in inner]

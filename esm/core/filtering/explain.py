@@ -46,7 +46,8 @@ def _good(one: Alternative, view: Mapping[str, Any], data: Mapping[str, Data]) -
 def _bad(one: Alternative, view: Mapping[str, Any], data: Mapping[str, Data]) -> str:
     for key, wanted in one.wants.items():
         if data[key][0] is not wanted and not one.lenient:
-            return f"{key} is {data[key][0].value}, and the pattern expects {wanted.value}"
+            has = data[key][0].value if key in view else "missing"
+            return f"{key} is {has}, and the pattern expects {wanted.value}"
     counting = [field for field in one.fields if one.wants.get(field.path[0], None) in {None, _form(field, data)}]
     for field in counting:
         ((name, matches),) = by_first_step([field])

@@ -43,7 +43,9 @@ def predicate(operator: Mapping[str, Any], at: Path, *, strict: bool) -> Predica
         return _cidr(text(operand, at), at)
     if name in {"prefix", "suffix"} and isinstance(operand, dict):
         return _on_text(_ignoring_case(name, operand, at))
-    return _on_text(_text_operator(name, text(operand, at) if name in _TEXTS else "", at))
+    if name not in _TEXTS:
+        raise InvalidPattern(at, f"is no operator: there are {_KNOWN}{_meant(name, operand)}")
+    return _on_text(_text_operator(name, text(operand, at), at))
 
 
 def only_entry(operator: Mapping[str, Any], at: Path) -> tuple[str, Any]:
@@ -74,12 +76,25 @@ _TEXTS: Mapping[str, Callable[[str], Accepts]] = {
     _IGNORE_CASE: ignoring_case,
     "wildcard": wildcard,
 }
-_KNOWN = ", ".join(sorted([*_TEXTS, _NOT, "numeric", "exists", "cidr"]))
+_OPERATORS = sorted([*_TEXTS, _NOT, "numeric", "exists", "cidr"])
+_KNOWN = ", ".join(_OPERATORS)
+
+
+def _meant(name: str, operand: Any) -> str:
+    """What to write instead: an operator in its own spelling, or a field where fields stand."""
+    for operator in _OPERATORS:
+        if _letters(operator) == _letters(name):
+            return f"; did you mean `{operator}`?"
+    if isinstance(operand, dict | list):
+        return "; fields stand in an object without a list around it, alternatives in a list below $or"
+    return ""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name)).casefold()
 
 
 def _text_operator(name: str, operand: str, at: Path) -> Accepts:
-    if name not in _TEXTS:
-        raise InvalidPattern(at, f"is no operator: there are {_KNOWN}")
     try:
         return _TEXTS[name](operand)
     except ValueError as error:

@@ -13,9 +13,17 @@ from typing import Any
 from esm.core.filtering.data import decoded
 from esm.model import DataKeys
 
-SQS = DataKeys(("body",))
-KINESIS = DataKeys(("data",), only_json=True)
-DYNAMODB = DataKeys(("dynamodb",), only_json=True)
+_OF_STREAMS = "eventSource eventVersion eventID eventName invokeIdentityArn awsRegion eventSourceARN"
+_OF_SQS = (
+    "messageId receiptHandle body attributes messageAttributes md5OfBody md5OfMessageAttributes "
+    "eventSource eventSourceARN awsRegion"
+)
+
+SQS = DataKeys(("body",), fields=frozenset(_OF_SQS.split()))
+KINESIS = DataKeys(("data",), only_json=True, fields=frozenset(["data", "kinesis", *_OF_STREAMS.split()]))
+DYNAMODB = DataKeys(
+    ("dynamodb",), only_json=True, fields=frozenset(["dynamodb", "userIdentity", *_OF_STREAMS.split()])
+)
 KAFKA = DataKeys(("value", "key"), lenient=True)
 MQ = DataKeys(("data",), lenient=True)
 NONE = DataKeys()
@@ -27,6 +35,15 @@ DATA_KEYS: Mapping[str, DataKeys] = {
     "kafka": KAFKA,
     "mq": MQ,
     "none": NONE,
+}
+
+_MARKS = {
+    "kinesis": "kinesis",
+    "dynamodb": "dynamodb",
+    "body": "sqs",
+    "value": "kafka",
+    "data": "mq",
+    "detail": "none",
 }
 
 
@@ -53,14 +70,22 @@ def records_of(event: Any, source: str) -> Sequence[Any]:
     for key in ("records", "rmqMessagesByQueue"):
         if isinstance(event.get(key), dict):
             return [record for lane in event[key].values() for record in lane]
+    if source in {"kafka", "mq"} and event and all(isinstance(lane, list) for lane in event.values()):
+        return [record for lane in event.values() for record in lane]  # the topics or queues by themselves
     return [event]
+
+
+def looks_like(record: Mapping[str, Any]) -> str:
+    """The source that a record seems to be from, empty if that cannot be told."""
+    return next((source for mark, source in _MARKS.items() if mark in record), "")
 
 
 def view_of(record: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     """A record of an event as patterns see it: its data under its data key, base64 taken off."""
     if source == "kinesis":
         inner = record.get("kinesis", record)
-        return {**record, "data": _bytes(inner.get("data") if isinstance(inner, dict) else None)}
+        has = isinstance(inner, dict) and "data" in inner
+        return {**record, "data": _bytes(inner["data"])} if has else record
     encoded = DATA_KEYS[source].names if source in {"kafka", "mq"} else ()
     return {**record, **{key: _bytes(record[key]) for key in encoded if key in record}}
 

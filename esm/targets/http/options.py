@@ -58,6 +58,8 @@ class Auth(_Hidden):
 
 def _spelled_out(value: object) -> object:
     """`auth: aws_iam`, where the file's `aws:` says all about it."""
+    if isinstance(value, str) and value != "aws_iam":
+        raise ValueError("write aws_iam, {bearer: …} or {basic: {username: …, password: …}}")
     return {"aws_iam": {}} if value == "aws_iam" else value
 
 

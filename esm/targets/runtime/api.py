@@ -59,6 +59,7 @@ class RuntimeApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         prefix, root, path = request.path.partition(_ROOT)
         if not root or not hmac.compare_digest(prefix.encode(errors="replace"), self._prefix):
+            self._place.stranger()
             return web.Response(status=404)
         match request.method, path.split("/"):
             case "GET", ["invocation", "next"]:

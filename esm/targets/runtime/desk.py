@@ -24,6 +24,9 @@ class Place(Protocol):
     def broken(self, why: str) -> None:
         """A worker says that it cannot be initialized."""
 
+    def stranger(self) -> None:
+        """Somebody asks at an address that is not that of the workers, or with a wrong secret."""
+
     def abandon(self) -> None:
         """The invocation that a worker here has is nobody's any more: it took too long or was cancelled."""
 

@@ -1,6 +1,8 @@
 """The runtime target: an invocation waits for its turn, then for its answer, each for a time."""
 
 import asyncio
+import errno
+import os
 import random
 import re
 import socket
@@ -150,4 +152,6 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ValueError(f"listen: cannot listen on {host}:{port}: {error.strerror or error}") from error
+        who = ", perhaps by an engine that runs" if error.errno == errno.EADDRINUSE else ""
+        reason = os.strerror(error.errno) if error.errno else error
+        raise ValueError(f"listen: cannot listen on {host}:{port}: {reason}{who}") from error

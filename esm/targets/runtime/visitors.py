@@ -15,20 +15,26 @@ class Visitors:
 
     def __init__(self, address: tuple[str, int], *, secret: bool, monotonic: Callable[[], float]) -> None:
         self.port = address[1]
+        self._host = address[0] if address[0].startswith("127.") else "HOST"
         self._secret = secret
         self._monotonic = monotonic
         self._seen = float("-inf")
         self._trouble = ""
+        self._stranger = False
 
     def attached(self) -> None:
         self._seen = self._monotonic()
         self._trouble = ""
+        self._stranger = False
 
     def answered(self) -> None:
         self._seen = self._monotonic()
 
     def broken(self, why: str) -> None:
         self._trouble = why
+
+    def stranger(self) -> None:
+        self._stranger = True
 
     def abandon(self) -> None:
         """Out of our reach: it goes on, and its answer will find no such invocation."""
@@ -45,5 +51,7 @@ class Visitors:
         """What to do when there is none."""
         if self._trouble:
             return f"the last one that tried says {self._trouble}"
-        where = f"HOST:{self.port}{'/SECRET, its secret,' if self._secret else ''}"
-        return f"start one with AWS_LAMBDA_RUNTIME_API={where}"
+        attach = f"AWS_LAMBDA_RUNTIME_API={self._host}:{self.port}{'/SECRET' if self._secret else ''}"
+        if self._stranger:
+            return f"somebody asked at a wrong address or with a wrong secret: it has to be {attach}"
+        return f"start one with {attach}"

@@ -63,6 +63,9 @@ class Worker:
         self.trouble = why
         self._give(_LONGEST_GOODBYE)
 
+    def stranger(self) -> None:
+        """Nobody is told of this port but the worker itself."""
+
     def abandon(self) -> None:
         """Lambda too ends what took too long, with all it started."""
         self._blameless = True

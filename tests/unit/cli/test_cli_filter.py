@@ -171,3 +171,82 @@ def test_what_is_nested_too_deep_is_kept_and_said() -> None:
     ended = run(PAID, {"body": '{"a":' * 3000 + "1" + "}" * 3000}, "--explain")
     assert ended.exit_code == 0
     assert "kept: the data cannot be read far enough" in ended.stdout
+
+
+IN_YAML = [
+    "body:\n  status: [paid]\n",
+    "filter_criteria:\n  filters:\n    - pattern: {body: {status: [paid]}}\n",
+    """FilterCriteria: {Filters: [{Pattern: '{"body": {"status": ["paid"]}}'}]}\n""",
+]
+
+
+@pytest.mark.parametrize("text", IN_YAML)
+def test_a_pattern_in_a_yaml_file_as_a_configuration_has_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pattern.yaml").write_text(text)
+    assert run(str(tmp_path / "pattern.yaml"), message("paid")).exit_code == 0
+    assert run(str(tmp_path / "pattern.yaml"), message("open")).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ":1: is no pattern: the file has to hold one pattern, or `filter_criteria` alone"),
+        ("- a\n", ":1: is no pattern: the file has to hold one pattern, or `filter_criteria` alone"),
+        ("mappings: {}\n", ":1: is no pattern: the file has to hold one pattern, or `filter_criteria` alone"),
+        ("body: [a\n", ":2: is no YAML: "),
+        ("body: {status: paid}\n", "Invalid filter pattern definition. body.status has to be an object"),
+    ],
+)
+def test_a_yaml_file_without_a_pattern(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "pattern.yaml").write_text(text)
+    ended = run(str(tmp_path / "pattern.yaml"), message("paid"))
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert said in ended.stderr
+
+
+NEITHER = "warning: no record has `body`, as those of sqs do: "
+DOUBTS = [
+    (PAID, {"status": "paid"}, "sqs", NEITHER + 'write {"body": …} around the data itself'),
+    (
+        PAID,
+        {"Records": [{"kinesis": {"data": "e30="}}]},
+        "sqs",
+        NEITHER + 'write {"body": …} around the data itself, or try --source kinesis',
+    ),
+    (
+        PAID,
+        {"Messages": [{"Body": "{}"}]},
+        "sqs",
+        NEITHER + "this is how the SQS API has messages; a function gets {Records: [{body: …}]}",
+    ),
+    (PAID, {"Records": []}, "sqs", "warning: the event holds no records"),
+    (
+        '{"data": {"a": [1]}}',
+        message("paid"),
+        "sqs",
+        "warning: the pattern: no record has a field `data` (the data is in `body`)",
+    ),
+    (
+        '{"Body": ["x"]}',
+        message("x"),
+        "sqs",
+        "warning: the pattern: no record has a field `Body` (did you mean `body`?)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pattern", "event", "source", "said"), DOUBTS)
+def test_what_was_probably_not_meant(pattern: str, event: object, source: str, said: str) -> None:
+    ended = run(pattern, event, "--source", source)
+    assert (ended.exit_code, ended.stderr) == (1, f"{said}\n")
+
+
+def test_a_field_that_must_not_be_there_is_no_doubt() -> None:
+    ended = run('{"data": [{"exists": false}]}', message("paid"))
+    assert (ended.exit_code, ended.stderr) == (0, "")
+
+
+def test_the_topics_of_kafka_by_themselves_as_the_pages_of_aws_have_them() -> None:
+    event = {"orders-0": [{"topic": "orders", "value": {"status": "paid"}}]}
+    assert run('{"value": {"status": ["paid"]}}', event, "--source", "kafka").exit_code == 0
+    assert run('{"value": {"status": ["open"]}}', event, "--source", "kafka").exit_code == 1

@@ -71,6 +71,16 @@ def test_a_table_with_the_last_error_as_it_is(serve: Serve) -> None:
     assert "\x1b" not in ended.stdout
 
 
+def test_a_target_that_is_left_alone_is_told_of(serve: Serve) -> None:
+    told = json.loads(document())
+    assert "circuit" not in RUNNER.invoke(app, ["status", "--url", serve(200, json.dumps(told).encode())]).stdout
+    told["mappings"]["orders"]["circuit_open"] = True
+    ended = RUNNER.invoke(app, ["status", "--url", serve(200, json.dumps(told).encode())])
+    assert (
+        "orders: the circuit of its target is open: only probes are sent until one is answered\n" in ended.stdout
+    )
+
+
 def test_the_address_may_lack_its_scheme_and_end_in_a_slash(serve: Serve) -> None:
     url = serve(200, document()).removeprefix("http://") + "/"
     assert RUNNER.invoke(app, ["status", "--url", url]).exit_code == 0

@@ -75,7 +75,7 @@ SQS = SourcePlugin(
     parse=lambda text: {"arn": text} if text.startswith("arn:aws:sqs:") else None,
     ordered=lambda options: (options.arn or options.queue_url).endswith(".fifo"),
     make=_make,
-    data_keys=DataKeys(("body",)),
+    data_keys=DataKeys(("body",), fields=frozenset({"body", "messageAttributes", "eventSource"})),
 )
 HTTP = TargetPlugin(
     name="http",

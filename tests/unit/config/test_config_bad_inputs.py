@@ -46,6 +46,9 @@ SINGLE = {
         "function_response_types: ReportBatchItemFailures is not allowed: has to be a list: write "
         "[ReportBatchItemFailures]"
     ),
+    "function_response_types: A and.B": (
+        "function_response_types: A and.B is not allowed: has to be a list: write [A, and.B]"
+    ),
     "function_response_types: [ReportBatchItemFailures, ReportBatchItemFailures]": (
         "function_response_types: has 2 entries: at most 1 allowed"
     ),
@@ -231,6 +234,10 @@ TARGETS = {
     ),
     "{type: http}": ".url: is required but missing",
     "{type: http, url: http://x, tiemout: 3}": ".tiemout: unknown option; did you mean `timeout`?",
+    "{type: http, url: http://x, Timeout: 3}": ".Timeout: unknown option; did you mean `timeout`?",
+    "{type: http, url: http://x, headers: {k: 5}}": (
+        ".headers.k: the value is not allowed: has to be text: put it in quotes"
+    ),
     "{type: http, url: http://x, reserved_concurency: 3}": (
         ".reserved_concurency: unknown option; did you mean `reserved_concurrency`?"
     ),
@@ -295,6 +302,10 @@ FILES = {
     "mappings: {}\nBatchSize: 5": (
         "2: BatchSize: is an option of a mapping: put it below mappings.NAME, or in `defaults`"
     ),
+    "mappings: {}\nAWSTemplateFormatVersion: x\nParameters: {}\nResources: {A: {Type: x}}": (
+        "4: Resources: is of a CloudFormation template: paste the `Properties` of each "
+        "AWS::Lambda::EventSourceMapping below mappings.NAME"
+    ),
     "mappings: {}\nsource: x": "2: source: is an option of a mapping: put it below mappings.NAME",
     "": "1: is empty: it needs at least `mappings:`",
     "# nothing\n": "1: is empty: it needs at least `mappings:`",
@@ -342,6 +353,11 @@ FILES = {
     "mappings: {}\nnamespace: ''": "2: namespace: nothing is not allowed: has to be longer: at least 1",
     "mappings: {}\naws: {endpoint_url: x}": "2: aws.endpoint_url: x is not allowed: has to match ^https?://",
     "mappings: {}\nmappings: {}": "2: mappings: duplicate key, first given in line 1",
+    "mappings: {}\nMemoryLimits: 5": "2: MemoryLimits: unknown option; did you mean `memory_limit`?",
+    "mappings:\n  m: x\n    target: y": (
+        "3: is no YAML: mapping values are not allowed here (check how far this line and the one above are "
+        "indented; text that holds `: ` needs quotes)"
+    ),
     "mappings: {}\nlogs: {}": "2: logs: unknown option; did you mean `log`?",
     "mappings: {}\nx: &x [*x]": "2: x[0]: an anchor contains itself",
     "mappings: {}\nx: [1": "2: is no YAML: while parsing a flow sequence: expected ',' or "

@@ -76,6 +76,7 @@ def test_values_from_the_environment_are_text(tmp_path: Path) -> None:
     assert plan.filters.keeps(PAID)
 
 
+FIELDS = "; fields stand in an object without a list around it, alternatives in a list below $or"
 KNOWN = "anything-but, cidr, equals-ignore-case, exists, numeric, prefix, suffix, wildcard"
 AWS = "(AWS: Invalid filter pattern definition.)"
 WRONG: dict[str, tuple[str, str]] = {
@@ -101,7 +102,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "{$or: [{a: [x]}]}": ("filters[0].pattern.$or", "has to be a list of at least two objects"),
     "{body: [x, {y: [1]}]}": (
         "filters[0].pattern.body[1].y",
-        f"is no operator: there are {KNOWN}",
+        f"is no operator: there are {KNOWN}{FIELDS}",
     ),
 }
 
@@ -111,6 +112,15 @@ def test_an_invalid_pattern(tmp_path: Path, pattern: str) -> None:
     place, said = WRONG[pattern]
     text = body(f"filter_criteria: {{filters: [{{pattern: {pattern}}}]}}")
     assert problems(tmp_path, text) == [f"esm.yaml:5: mappings.m.filter_criteria.{place}: {said} {AWS}"]
+
+
+@pytest.mark.parametrize(("pattern", "shown"), [("[x]", "a list"), ("null", "null"), ("5", "5")])
+def test_what_is_no_pattern_at_all(tmp_path: Path, pattern: str, shown: str) -> None:
+    (said,) = problems(tmp_path, body(f"filter_criteria: {{filters: [{{pattern: {pattern}}}]}}"))
+    assert said == (
+        f"esm.yaml:5: mappings.m.filter_criteria.filters[0].pattern: {shown} is no pattern: write a mapping "
+        "such as {body: {status: [paid]}}, or JSON text"
+    )
 
 
 def test_a_pattern_in_yaml_is_said_with_its_own_line(tmp_path: Path) -> None:
@@ -179,3 +189,29 @@ def test_the_options_keep_the_pattern_as_text(tmp_path: Path) -> None:
 
 
 _YAML = "filter_criteria: {filters: [{pattern: {body: {a: [x, 1.0, true, null]}}}]}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "said"),
+    [
+        ("{data: {status: [paid]}}", ".data", "`data` (the data is in `body`)"),
+        ("{Body: {status: [paid]}}", ".Body", "`Body` (did you mean `body`?)"),
+        (
+            """'{"message_attributes": {"k": ["v"]}}'""",
+            "",
+            "`message_attributes` (did you mean `messageAttributes`?)",
+        ),
+    ],
+)
+def test_a_field_that_no_record_has_is_warned_of(tmp_path: Path, pattern: str, place: str, said: str) -> None:
+    text = body(f"filter_criteria: {{filters: [{{pattern: {pattern}}}]}}")
+    (warning,) = loaded(tmp_path, text).warnings
+    assert warning.endswith(
+        f"esm.yaml:5: mappings.m.filter_criteria.filters[0].pattern{place}: no record has a field {said}, so this "
+        "never matches, and what no pattern matches is deleted"
+    )
+
+
+def test_a_field_that_must_not_be_there_is_not_warned_of(tmp_path: Path) -> None:
+    text = body("filter_criteria: {filters: [{pattern: {data: [{exists: false}], body: {a: [1]}}}]}")
+    assert loaded(tmp_path, text).warnings == ()

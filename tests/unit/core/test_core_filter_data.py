@@ -184,7 +184,7 @@ VIEWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("none", {"data": b64("d")}, {"data": b64("d")}),
     ("kinesis", {"kinesis": {"data": b64("d")}, "x": 1}, {"kinesis": {"data": b64("d")}, "x": 1, "data": b"d"}),
     ("kinesis", {"data": b64("d")}, {"data": b"d"}),
-    ("kinesis", {"kinesis": 5}, {"kinesis": 5, "data": None}),
+    ("kinesis", {"kinesis": 5}, {"kinesis": 5}),
     ("kafka", {"key": b64("k"), "value": b64("v"), "topic": "t"}, {"key": b"k", "value": b"v", "topic": "t"}),
     ("kafka", {"value": None}, {"value": None}),
     ("kafka", {"topic": "t"}, {"topic": "t"}),

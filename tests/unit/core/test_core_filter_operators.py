@@ -147,6 +147,14 @@ INVALID: dict[str, tuple[tuple[str | int, ...], str]] = {
     '{"a": ["x", {"prefix": "x", "suffix": "y"}]}': (("a", 1), "has to hold exactly one operator"),
     '{"a": [{"starts": "x"}]}': (("a", 0, "starts"), f"is no operator: there are {KNOWN}"),
     '{"a": [{"exactly": "x"}]}': (("a", 0, "exactly"), f"is no operator: there are {KNOWN}"),
+    '{"a": [{"anything_but": "x"}]}': (
+        ("a", 0, "anything_but"),
+        f"is no operator: there are {KNOWN}; did you mean `anything-but`?",
+    ),
+    '{"a": [{"equalsIgnoreCase": "x"}]}': (
+        ("a", 0, "equalsIgnoreCase"),
+        f"is no operator: there are {KNOWN}; did you mean `equals-ignore-case`?",
+    ),
     '{"a": [{"prefix": 5}]}': (("a", 0, "prefix"), "takes text"),
     '{"a": [{"suffix": ["x"]}]}': (("a", 0, "suffix"), "takes text"),
     '{"a": [{"wildcard": null}]}': (("a", 0, "wildcard"), "takes text"),

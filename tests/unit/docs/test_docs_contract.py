@@ -100,11 +100,21 @@ def test_there_are_bodies_of_every_kind() -> None:
     assert "success" in dict(BODIES).values()
 
 
-def genuine() -> Callable[[bytes, str, bytes], bool]:
-    (snippet,) = blocks(FUNCTIONS, "python")
+def snippet(name: str) -> Any:
+    """The function of that name, as the page of functions has it."""
+    (text,) = [block for block in blocks(FUNCTIONS, "python") if f"def {name}(" in block]
     names: dict[str, Any] = {}
-    exec(snippet, names)
-    return names["genuine"]  # type: ignore[no-any-return]
+    exec(text, names)
+    return names[name]
+
+
+def genuine() -> Callable[[bytes, str, bytes], bool]:
+    return snippet("genuine")  # type: ignore[no-any-return]
+
+
+def test_the_first_lambda_function_reports_the_poison() -> None:
+    records = [{"messageId": body, "body": body} for body in ("one", "poison")]
+    assert snippet("handler")({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
 
 def test_the_snippet_tells_a_genuine_signature() -> None:

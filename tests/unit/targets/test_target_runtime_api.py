@@ -108,8 +108,20 @@ async def test_nobody_attached_is_a_refusal_that_says_how_to() -> None:
         reply = await target.invoke(call())
     assert isinstance(reply, Refused)
     assert reply.outcome is Outcome.UNREACHABLE
-    assert "no worker is attached: start one with AWS_LAMBDA_RUNTIME_API=HOST:" in reply.message
-    assert "/SECRET" in reply.message
+    assert "no worker is attached: start one with AWS_LAMBDA_RUNTIME_API=127.0.0.1:" in reply.message
+    assert reply.message.endswith("/SECRET")
+    assert SECRET not in reply.message
+
+
+async def test_whoever_asks_with_a_wrong_secret_is_told_of_where_nobody_is_attached() -> None:
+    async with listening(secret=SECRET) as (target, hand):
+        origin = hand.root.removesuffix(SECRET)
+        assert await hand.status("GET", f"{origin}wrong/2018-06-01/runtime/invocation/next") == (404, "")
+        reply = await target.invoke(call())
+    assert isinstance(reply, Refused)
+    assert "somebody asked at a wrong address or with a wrong secret: it has to be AWS_LAMBDA_RUNTIME_API=" in (
+        reply.message
+    )
     assert SECRET not in reply.message
 
 
