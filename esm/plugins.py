@@ -7,11 +7,26 @@ A distribution offers a `SourcePlugin`, `TargetPlugin` or `DestinationPlugin` in
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from esm.model import DataKeys
 from esm.options import Options, TargetOptions
 from esm.ports import Destination, LogSource, QueueSource, Target
+
+
+class Kind(StrEnum):
+    """The kinds of source that AWS tells apart, by the names people use: each has options and rules of its own."""
+
+    SQS = "SQS standard"
+    FIFO = "SQS FIFO"
+    KINESIS = "Kinesis"
+    DYNAMODB = "DynamoDB Streams"
+    MSK = "Amazon MSK"
+    KAFKA = "self-managed Kafka"
+    ACTIVEMQ = "ActiveMQ"
+    RABBITMQ = "RabbitMQ"
+    DOCUMENTDB = "DocumentDB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,8 @@ class SourcePlugin:
     """A kind of source.
 
     `parse` turns the one-line form into options, or returns None if the text is not for this kind.
-    `ordered` tells from the options whether order is kept per key (FIFO), which decides what is allowed.
+    `kind` tells from the options which of AWS's kinds of source it is, or is like: that decides which options a
+    mapping has. `make` gives a `QueueSource` for a queue and a `LogSource` for a stream.
     `make` does no I/O; it raises ValueError with a text for the user when the options make no sense together.
     `data_keys` says where filters find a record's data in what the codec's `view` gives. `permissions` says what
     it needs on AWS.
@@ -74,7 +90,7 @@ class SourcePlugin:
     name: str
     options: type[Options]
     parse: Callable[[str], Mapping[str, Any] | None]
-    ordered: Callable[[Any], bool]
+    kind: Callable[[Any], Kind]
     make: Callable[[Any, SourceContext], QueueSource | LogSource]
     data_keys: DataKeys = DataKeys()  # noqa: RUF009 - frozen
     permissions: Permissions = lambda *_: ()
@@ -117,3 +133,4 @@ class DestinationPlugin:
     parse: Callable[[str], Mapping[str, Any] | None]
     open: Callable[[Any, DestinationContext], AbstractAsyncContextManager[Destination]]
     called: Callable[[Any], str]
+    permissions: Permissions = lambda *_: ()

@@ -186,6 +186,7 @@ def status(
         str, typer.Option(envvar="ESM_URL", help="Where the engine listens, as in its `server.listen`.")
     ] = "http://127.0.0.1:9464",
     *,
+    lanes: Annotated[bool, typer.Option("--lanes", help="The lanes of logs as well, such as shards.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What the engine says, as it says it.")] = False,
 ) -> None:
     """Show what the mappings of a running engine are doing.
@@ -194,4 +195,4 @@ def status(
     """
     from esm.cli.status import status as show
 
-    raise typer.Exit(show(url, as_json=as_json))
+    raise typer.Exit(show(url, lanes=lanes, as_json=as_json))

@@ -1,4 +1,4 @@
-"""`esm status`: what `/status` of a running engine says, as a table."""
+"""`esm status`: what `/status` of a running engine says, as tables."""
 
 import http.client
 import json
@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from esm.cli.complain import lines
+from esm.cli.complain import lines as complain
+from esm.cli.status_lanes import lane_table
 
 _NO_ANSWER = 1
 _SECONDS = 5.0
@@ -24,17 +25,20 @@ class NoAnswer(Exception):
     """Nobody answers as an engine would; the text says what was met instead."""
 
 
-def status(url: str, *, as_json: bool) -> int:
+def status(url: str, *, lanes: bool, as_json: bool) -> int:
     """The exit code."""
     try:
         text, document = _asked(url)
     except NoAnswer as error:
-        lines([f"{error}. Is it running? `--url` takes the address of its `server.listen`."])
+        complain([f"{error}. Is it running? `--url` takes the address of its `server.listen`."])
         return _NO_ANSWER
     if as_json:
         typer.echo(text)
     else:
-        _show(document)
+        console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+        _show(document, console)
+        if lanes:
+            console.print(lane_table(document["mappings"]))
     return 0
 
 
@@ -67,8 +71,7 @@ def _reason(error: Exception) -> str:
     return getattr(inner, "strerror", None) or str(inner)
 
 
-def _show(document: Mapping[str, Any]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+def _show(document: Mapping[str, Any], console: Console) -> None:
     table = Table("Mapping", "State", "Last result")
     for heading in ("Concurrency", "Visible", "In flight", "Invoked", "Failed", "Deleted"):
         table.add_column(heading, justify="right")

@@ -1,18 +1,24 @@
 """From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import cast
 
+from esm.config.making import source_of, target_of
+from esm.config.mapping_options import MappingOptions
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
+from esm.config.on_failure import destinations_of, function_of
+from esm.config.stream_options import StreamOptions
 from esm.core.filtering import FilterSet
-from esm.plugins import SourceContext, TargetContext
-from esm.ports import QueueSource, Target
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.ports import LogSource, QueueSource
+from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, MappingPlan, QueueOptions, TargetPlan
+from esm.stores import open_store
 from esm.targets.rate import Rate
 
+Clock = Callable[[], float]
 
-def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
+
+def assemble(config: Config, *, monotonic: Clock) -> EnginePlan:
     """`monotonic` is the engine's clock, in seconds."""
     return EnginePlan(
         mappings={
@@ -22,40 +28,43 @@ def assemble(config: Config, *, monotonic: Callable[[], float]) -> EnginePlan:
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
         memory_limit=config.settings.memory_limit,
         maximum_concurrency=config.settings.maximum_concurrency,
+        store=partial(open_store, config.settings.state.url) if _has_positions(config) else None,
     )
 
 
-def source_of(
-    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
-) -> QueueSource:
-    """Raises ValueError when the plugin finds that options make no sense together."""
-    given = mapping.options
-    context = SourceContext(
-        mapping=mapping.name,
-        aws=settings.aws_defaults,
-        window=given.maximum_batching_window_in_seconds,
-        monotonic=monotonic,
-        timeout=target.options.timeout,
-        held=given.batch_size * given.ceiling,
-    )
-    return mapping.source.plugin.make(mapping.source.options, context)
-
-
-def target_of(target: TargetConfig, settings: Settings) -> AbstractAsyncContextManager[Target]:
-    """The target as its plugin makes it, not yet opened. Raises ValueError as `source_of` does."""
-    return target.plugin.open(target.options, TargetContext(target.name, settings.aws_defaults))
+def _has_positions(config: Config) -> bool:
+    """A file of positions is nothing to be made, or to fail, where there are only queues."""
+    return any(isinstance(mapping.options, StreamOptions) for mapping in config.mappings.values())
 
 
 def _mapping(
-    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
-) -> MappingPlan:
-    return MappingPlan(
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Clock
+) -> MappingPlan | LogPlan:
+    source = source_of(mapping, target, settings, monotonic)
+    if isinstance(mapping.options, MappingOptions):
+        return _queue(mapping, mapping.options, cast("QueueSource", source))
+    return LogPlan(
         name=mapping.name,
         id=mapping.id,
         enabled=mapping.options.enabled,
-        source=source_of(mapping, target, settings, monotonic),
+        source=cast("LogSource", source),
         target=mapping.target,
-        options=_queue_options(mapping),
+        options=_log_options(mapping.options),
+        on_failure=destinations_of(mapping.on_failure, settings),
+        function=function_of(target),
+        annotate=mapping.on_failure.annotate,
+        filters=_filters(mapping),
+    )
+
+
+def _queue(mapping: MappingConfig, options: MappingOptions, source: QueueSource) -> MappingPlan:
+    return MappingPlan(
+        name=mapping.name,
+        id=mapping.id,
+        enabled=options.enabled,
+        source=source,
+        target=mapping.target,
+        options=_queue_options(options),
         filters=_filters(mapping),
     )
 
@@ -66,20 +75,32 @@ def _filters(mapping: MappingConfig) -> FilterSet | None:
     return FilterSet(patterns, mapping.source.plugin.data_keys, strict=strict) if patterns else None
 
 
-def _queue_options(mapping: MappingConfig) -> QueueOptions:
-    given = mapping.options
+def _queue_options(given: MappingOptions) -> QueueOptions:
     standard = QueueOptions()
     least, most = given.provisioned_poller_config.bounds or (standard.minimum_pollers, standard.maximum_pollers)
     return QueueOptions(
         batch_size=given.batch_size,
         window=given.maximum_batching_window_in_seconds,
-        reports_failures="ReportBatchItemFailures" in given.function_response_types,
+        reports_failures=bool(given.function_response_types),
         whole_groups=given.fifo_failure == "group",
         concurrency=given.ceiling,
         starts_at=min(standard.starts_at, given.ceiling),
         minimum_pollers=least,
         maximum_pollers=most,
         max_hold=given.max_hold,
+    )
+
+
+def _log_options(given: StreamOptions) -> LogOptions:
+    return LogOptions(
+        batch_size=given.batch_size,
+        window=given.maximum_batching_window_in_seconds,
+        parallelization_factor=given.parallelization_factor,
+        maximum_retry_attempts=given.maximum_retry_attempts,
+        maximum_record_age=given.maximum_record_age_in_seconds,
+        bisect=given.bisect_batch_on_function_error,
+        reports_failures=bool(given.function_response_types),
+        checkpoint_interval=given.checkpoint_interval,
     )
 
 

@@ -5,7 +5,8 @@ values themselves are checked by the models; here is only what needs the kind of
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from esm.plugins import Kind
 
 BATCH_WITHOUT_WINDOW = (
     "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
@@ -15,34 +16,32 @@ NO_SOURCE = "Unrecognized event source."
 SYNCHRONOUS_ONLY = (
     "a mapping invokes synchronously; asynchronous (Event) invocation is another feature of AWS Lambda"
 )
+NO_POSITION = (
+    "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
+    "Member must not be null."
+)
+NO_TUMBLING = "is not in this version, which has no tumbling windows: leave it away, or set it to 0"
 
 
-def duplicate(arn: str, function: str, uuid: str) -> str:
-    """What AWS says of a second mapping of the same queue to the same function."""
-    return (
-        f'An event source mapping with SQS arn (" {arn} ") and function (" {function} ") already exists. '
-        f"Please update or delete the existing mapping with UUID {uuid}"
-    )
-
-
-class Kind(StrEnum):
-    """The kinds of source that AWS tells apart, by the names people use."""
-
-    SQS = "SQS standard"
-    FIFO = "SQS FIFO"
-    KINESIS = "Kinesis"
-    DYNAMODB = "DynamoDB Streams"
-    MSK = "Amazon MSK"
-    KAFKA = "self-managed Kafka"
-    ACTIVEMQ = "ActiveMQ"
-    RABBITMQ = "RabbitMQ"
-    DOCUMENTDB = "DocumentDB"
+def duplicate(kind: Kind, arn: str, function: str, uuid: str) -> str:
+    """What AWS says of a second mapping of the same queue or stream to the same function."""
+    ends = f'arn (" {arn} ") and function (" {function} ")'
+    queue = f"An event source mapping with SQS {ends} already exists."
+    said = queue if kind in QUEUES else f"The event source {ends} provided mapping already exists."
+    return f"{said} Please update or delete the existing mapping with UUID {uuid}"
 
 
 QUEUES = (Kind.SQS, Kind.FIFO)
 STREAMS = (Kind.KINESIS, Kind.DYNAMODB)
 KAFKAS = (Kind.MSK, Kind.KAFKA)
 BROKERS = (Kind.ACTIVEMQ, Kind.RABBITMQ)
+CALLED = {
+    Kind.SQS: "SQS standard queues",
+    Kind.FIFO: "SQS FIFO queues",
+    Kind.KINESIS: "Kinesis streams",
+}
+"""How many of a kind are spoken of, where its name alone is no plural."""
+
 _ALL = tuple(Kind)
 _NOT_DOCUMENTDB = tuple(kind for kind in Kind if kind is not Kind.DOCUMENTDB)
 
@@ -65,7 +64,7 @@ AWS_OPTIONS = {
         AwsOption("function_response_types", (*QUEUES, *STREAMS, *KAFKAS)),
         AwsOption("filter_criteria", _NOT_DOCUMENTDB),
         AwsOption("kms_key_arn", _NOT_DOCUMENTDB),
-        AwsOption("scaling_config", QUEUES),
+        AwsOption("scaling_config", QUEUES, "parallelization_factor"),
         AwsOption("provisioned_poller_config", (*QUEUES, *KAFKAS)),
         AwsOption("metrics_config", (*QUEUES, *STREAMS, *KAFKAS)),
         AwsOption("logging_config", KAFKAS),

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from esm.config.assemble import target_of
 from esm.config.aws_options import NO_SOURCE, SERVICES, SYNCHRONOUS_ONLY
 from esm.config.catalog import Catalog, P, one_line
 from esm.config.explain import shown, validated
+from esm.config.making import target_of
 from esm.config.models import DestinationConfig, Settings, SourceConfig, TargetConfig, TargetLimits
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed, suggestion
@@ -46,7 +46,7 @@ class Components:
         if found is None:
             return None
         plugin, options = found
-        return SourceConfig(plugin, options, ordered=plugin.ordered(options))
+        return SourceConfig(plugin, options, plugin.kind(options))
 
     def target(self, node: Node, name: str) -> TargetConfig | None:
         """A target written out here, with the limits that every target takes."""

@@ -29,7 +29,9 @@ def bounds(info: FieldInfo | None) -> str:
 
 def _spoken(low: str, high: str) -> str:
     if low and high:
-        return f"{low} {'to' if low[0].isdigit() and high[0].isdigit() else 'and at most'} {high}"
+        return (
+            f"{low} {'to' if low[-1].isdigit() and low[0] != 'a' and high[0].isdigit() else 'and at most'} {high}"
+        )
     return low if low.startswith("above") else f"{low} or more" if low else f"{high} or less" if high else ""
 
 

@@ -16,7 +16,8 @@ _AWS_MINIMUM_POLLERS = 2
 _AWS_MAXIMUM_POLLERS = 200
 
 
-def _whole_seconds(value: float) -> float:
+def whole_seconds(value: float) -> float:
+    """Raises ValueError for a part of a second."""
     if not value.is_integer():
         raise ValueError("has to be whole seconds, as on AWS")
     return value
@@ -31,7 +32,8 @@ def _no_bool(value: object) -> object:
 
 Count = Annotated[int, BeforeValidator(_no_bool)]
 Rate = Annotated[float, BeforeValidator(_no_bool)]
-_Window = Annotated[Duration, Field(ge=0, le=300, allow_inf_nan=False), AfterValidator(_whole_seconds)]
+ResponseTypes = Annotated[tuple[Literal["ReportBatchItemFailures"], ...], Field(max_length=1)]
+Window = Annotated[Duration, Field(ge=0, le=300, allow_inf_nan=False), AfterValidator(whole_seconds)]
 
 
 class ScalingConfig(Options):
@@ -74,13 +76,13 @@ class MappingOptions(Options):
     batch_size: Annotated[Count, Field(ge=1, le=10_000)] = 10
     """Records in a batch at most, 1 to 10000; FIFO queues 1 to 10. Above 10 a window is needed."""
 
-    maximum_batching_window_in_seconds: _Window = 0.0
+    maximum_batching_window_in_seconds: Window = 0.0
     """How long to gather records for a batch, 0 to 300 whole seconds. Not for FIFO queues."""
 
     filter_criteria: FilterCriteria = FilterCriteria()
     """Which records are delivered; the others are deleted from their queue."""
 
-    function_response_types: Annotated[tuple[Literal["ReportBatchItemFailures"], ...], Field(max_length=1)] = ()
+    function_response_types: ResponseTypes = ()
     """With ReportBatchItemFailures the function answers which records failed; only those come again."""
 
     scaling_config: ScalingConfig = ScalingConfig()

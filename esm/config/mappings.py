@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
 from esm.config import filters
-from esm.config.assemble import source_of
-from esm.config.aws_options import Kind, duplicate
+from esm.config.aws_options import STREAMS, duplicate
 from esm.config.casing import canonical, normalised
 from esm.config.components import Components
 from esm.config.explain import shown, validated
 from esm.config.filters import with_texts
+from esm.config.making import source_of
 from esm.config.mapping_options import MappingOptions
-from esm.config.models import NAME, MappingConfig, Settings, SourceConfig, TargetConfig
+from esm.config.models import NAME, MappingConfig, OnFailureConfig, Settings, SourceConfig, TargetConfig
 from esm.config.nodes import Node, plain
+from esm.config.on_failure import given as written
+from esm.config.on_failure import on_failure
 from esm.config.report import Report, listed, suggestion
-from esm.config.rules import HERE, Support, admits, check, displaced
+from esm.config.rules import HERE, Support, admits, called, check, check_stream, displaced
+from esm.config.stream_options import StreamOptions
 from esm.model import DataKeys
+from esm.plugins import Kind
 
 _ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
 ENDS = ("source", "target")
@@ -64,11 +68,14 @@ class Mappings:
         body = normalised(body, self.report)
         source = self.components.source(body)
         target = self._target(name, body)
-        options = self._options(name, body, source)
-        if source is None or target is None or options is None:
+        kind = None if source is None else source.kind
+        merged = self._merged(body, kind)
+        options = self._options(name, merged, source)
+        destinations = self._on_failure(merged, kind)
+        if source is None or target is None or options is None or destinations is None:
             return None
         self._check_unique(name, body, source, target)
-        mapping = MappingConfig(name, self._id(name), source, target, options)
+        mapping = MappingConfig(name, self._id(name), source, target, options, destinations)
         self._try(mapping, body.entries["source"])
         return mapping
 
@@ -79,10 +86,12 @@ class Mappings:
             return
         for option, node in self.defaults.entries.items():
             if not any(admits(option, kind) for kind in kinds):
-                self.report.problem(node, f"no mapping allows it: there are only {listed(sorted(kinds))} queues")
+                self.report.problem(
+                    node, f"no mapping allows it: there are only {listed(sorted(map(called, kinds)))}"
+                )
 
-    def _options(self, name: str, body: Node, source: SourceConfig | None) -> MappingOptions | None:
-        kind = None if source is None else Kind.FIFO if source.ordered else Kind.SQS
+    def _merged(self, body: Node, kind: Kind | None) -> Node:
+        """What the mapping says and what it inherits, less what is refused or null."""
         self.kinds.add(kind)
         own = self.support.kept(body.without(*ENDS), kind)
         inherited = {
@@ -91,13 +100,33 @@ class Mappings:
             if not displaced(option, own) and (kind is None or admits(option, kind))
         }
         given = {option: node for option, node in own.entries.items() if node.value is not None or node.broken}
-        merged = body.holding({**inherited, **given})
-        options = validated(MappingOptions, with_texts(merged), self.report)
-        if options is not None and kind is not None and source is not None:
-            check(name, options, merged, kind, self.report)
-            keys, strict = source.plugin.data_keys, options.strict_aws
-            filters.check(options.filter_criteria, merged, keys, self.report, strict=strict)
-        return options
+        return body.holding({**inherited, **given})
+
+    def _options(
+        self, name: str, merged: Node, source: SourceConfig | None
+    ) -> MappingOptions | StreamOptions | None:
+        if source is None:
+            check_values(merged, self.report)
+            return None
+        before = self.report.found
+        options: MappingOptions | StreamOptions | None
+        if source.kind in STREAMS:
+            options = validated(StreamOptions, _prepared(merged), self.report)
+            if options is not None:
+                check_stream(options, merged, self.report)
+        else:
+            options = validated(MappingOptions, _prepared(merged), self.report)
+            if options is not None:
+                check(name, options, merged, source.kind, self.report)
+        if options is None:
+            return None
+        keys, strict = source.plugin.data_keys, options.strict_aws
+        filters.check(options.filter_criteria, merged, keys, self.report, strict=strict)
+        return options if source.kind not in STREAMS or self.report.found == before else None
+
+    def _on_failure(self, merged: Node, kind: Kind | None) -> OnFailureConfig | None:
+        node = merged.entries.get("destination_config")
+        return OnFailureConfig() if node is None or kind is None else on_failure(node, self.components)
 
     def _target(self, name: str, body: Node) -> str | None:
         node = body.entries.get("target")
@@ -138,8 +167,13 @@ class Mappings:
         called = target if "/" not in target or config is None else f"{config.plugin.name} {config.options!r}"
         first = self.pairs.setdefault(f"{source.plugin.name} {source.options!r} {called}", name)
         if first != name:
-            said = duplicate(shown(body.entries["source"]), shown(body.entries["target"]), self._id(first))
-            self.report.problem(body, f"same queue and target as `{first}`: remove one (AWS: {said})")
+            said = duplicate(
+                source.kind, shown(body.entries["source"]), shown(body.entries["target"]), self._id(first)
+            )
+            self.report.problem(
+                body,
+                f"same {'stream' if source.kind in STREAMS else 'queue'} and target as `{first}`: remove one (AWS: {said})",
+            )
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:
         """Let the plugin make it once, for what it says about options that make no sense together."""
@@ -168,7 +202,20 @@ def defaults(section: Node, support: Support, report: Report) -> Node:
     given = kept.holding(
         {key: node for key, node in kept.entries.items() if key in HERE and node.value is not None}
     )
-    options = validated(MappingOptions, with_texts(given), report)
+    check_values(given, report)
+    return given
+
+
+def check_values(given: Node, report: Report) -> None:
+    """Each option by itself, where it is not known for which kind of source it is."""
+    own = given.without(*(StreamOptions.model_fields.keys() - MappingOptions.model_fields.keys()))
+    options = validated(MappingOptions, _prepared(own), report)
+    validated(StreamOptions, _prepared(given.without(*own.entries)), report)
     if options is not None:
         filters.check(options.filter_criteria, given, DataKeys(), report, strict=False)
-    return given
+
+
+def _prepared(body: Node) -> Node:
+    """As the models take it: patterns as text, and nothing in the place of what is null."""
+    to = body.entries.get("destination_config")
+    return with_texts(body if to is None else body.holding({**body.entries, "destination_config": written(to)}))

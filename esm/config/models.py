@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from esm.clients.aws import AwsOptions
 from esm.config.mapping_options import Count, MappingOptions, Rate
 from esm.config.memory import default_limit
+from esm.config.stream_options import StreamOptions
 from esm.options import Duration, Options
-from esm.plugins import DestinationPlugin, SourcePlugin, TargetPlugin
+from esm.plugins import DestinationPlugin, Kind, SourcePlugin, TargetPlugin
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 """What a mapping or a target may be called, as a regular expression."""
@@ -161,7 +162,7 @@ class TargetConfig:
 class SourceConfig:
     plugin: SourcePlugin = field(repr=False)
     options: Any = field(repr=False)
-    ordered: bool
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,8 @@ class MappingConfig:
     id: str
     source: SourceConfig
     target: str
-    options: MappingOptions
+    options: MappingOptions | StreamOptions
+    on_failure: OnFailureConfig = OnFailureConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ def on_failure(node: Node, components: Components) -> OnFailureConfig | None:
     if success is not None and plain(success):
         components.report.problem(success, ON_SUCCESS)
         return None
-    given = _given(node)
-    shape = validated(Shape, given, components.report)
+    written = given(node)
+    shape = validated(Shape, written, components.report)
     if shape is None:
         return None
-    found = [components.destination(one) for one in _written(given)]
+    found = [components.destination(one) for one in _written(written)]
     known = tuple(one for one in found if one is not None)
     return OnFailureConfig(known, shape.on_failure.annotate) if len(known) == len(found) else None
 
@@ -56,7 +56,7 @@ def _plan(chosen: DestinationConfig, context: DestinationContext) -> Destination
     )
 
 
-def _given(node: Node) -> Node:
+def given(node: Node) -> Node:
     """Without what is null, which is AWS's default, and without an empty `on_success`."""
     kept = {
         name: child for name, child in node.entries.items() if child.value is not None and name != "on_success"

@@ -10,18 +10,28 @@ from esm.config.aws_options import (
     AWS_OPTIONS,
     BATCH_WITHOUT_WINDOW,
     BELOW,
+    CALLED,
+    NO_POSITION,
+    NO_TUMBLING,
     ON_SUCCESS,
+    QUEUES,
+    STREAMS,
     SYNCHRONOUS_ONLY,
     VPC_ACCESS,
     WITHOUT_MEANING,
-    Kind,
 )
 from esm.config.explain import unknown
 from esm.config.mapping_options import MappingOptions
 from esm.config.nodes import Node, plain
 from esm.config.report import Report, listed
+from esm.config.stream_options import StreamOptions
+from esm.plugins import Kind
 
-HERE = tuple(MappingOptions.model_fields)
+_OF_QUEUES = frozenset(MappingOptions.model_fields)
+_OF_STREAMS = frozenset(StreamOptions.model_fields)
+HERE = tuple(dict.fromkeys((*MappingOptions.model_fields, *StreamOptions.model_fields)))
+_TUMBLING = "tumbling_window_in_seconds"
+_INSTEAD = {"concurrency": "parallelization_factor"}
 _VPC = "has no meaning here: the engine's own network is used"
 
 # A mapping has one of a pair; what stands in the mapping itself displaces a default of the other.
@@ -32,7 +42,8 @@ def admits(name: str, kind: Kind) -> bool:
     """Whether a mapping of this kind takes an option that this version has."""
     if name == "fifo_failure":
         return kind is Kind.FIFO
-    return name not in AWS_OPTIONS or kind in AWS_OPTIONS[name].kinds
+    known = _OF_STREAMS if kind in STREAMS else _OF_QUEUES
+    return name in known and (name not in AWS_OPTIONS or kind in AWS_OPTIONS[name].kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Support:
     def _keeps(self, name: str, node: Node, kind: Kind | None) -> bool:
         if name in HERE and (kind is None or admits(name, kind)):
             return True
-        if node.broken or (node.value is None and name in AWS_OPTIONS):
+        if node.broken or (node.value is None and name in AWS_OPTIONS) or _is_no_window(name, node):
             return False
         if name in WITHOUT_MEANING or _only_vpc(name, node):
             self._ignored.setdefault(name, []).append(node)
@@ -68,8 +79,12 @@ class Support:
     def _refuse(self, name: str, node: Node, kind: Kind | None) -> None:
         if name == "destination_config":
             self._refuse_destinations(node, kind)
-        elif name == "fifo_failure":
-            self.report.problem(node, f"is not supported for {kind} queues: only SQS FIFO has message groups")
+        elif name == "fifo_failure" and kind is not None:
+            self.report.problem(node, f"is not supported for {called(kind)}: only SQS FIFO has message groups")
+        elif name == _TUMBLING and kind not in QUEUES:
+            self.report.problem(node, NO_TUMBLING)
+        elif name in HERE and name not in AWS_OPTIONS and kind is not None:
+            self.report.problem(node, _of_others(name, kind))
         elif name in AWS_OPTIONS:
             self.report.problem(node, _unsupported(name, kind))
         else:
@@ -100,9 +115,24 @@ class Support:
             unknown(node, known, self.report, others)
 
 
+def called(kind: Kind) -> str:
+    """The sources of a kind, as a text speaks of them."""
+    return CALLED.get(kind, str(kind))
+
+
+def _of_others(name: str, kind: Kind) -> str:
+    instead = f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
+    return f"is not for {called(kind)}: only {'queues' if kind in STREAMS else 'streams'} have it{instead}"
+
+
+def _is_no_window(name: str, node: Node) -> bool:
+    """AWS's default, which a template may well write out."""
+    return name == _TUMBLING and str(plain(node)) == "0"
+
+
 def _unsupported(name: str, kind: Kind | None) -> str:
     option = AWS_OPTIONS[name]
-    where = f"for {kind} queues" if kind is not None else "by any source of this version"
+    where = f"for {called(kind)}" if kind is not None else "by any source of this version"
     instead = f"; use {option.instead}" if option.instead else ""
     verb = "supports" if len(option.kinds) == 1 else "support"
     return f"is not supported {where}: {listed(option.kinds)} {verb} it{instead}"
@@ -114,6 +144,21 @@ def _only_vpc(name: str, node: Node) -> bool:
     return all(
         str(item.entries["type"].value) in VPC_ACCESS if "type" in item.entries else False for item in node.items
     )
+
+
+def check_stream(options: StreamOptions, body: Node, report: Report) -> None:
+    """As `check`, for a mapping from a stream. What only its kind can say of a position, the plugin says."""
+    timed = "starting_position_timestamp" in body.entries
+    if options.starting_position is None:
+        positions = "TRIM_HORIZON, LATEST or, for Kinesis, AT_TIMESTAMP"
+        report.problem(
+            body, f"is required but missing: {positions} (AWS: {NO_POSITION})", under="starting_position"
+        )
+    elif timed and options.starting_position != "AT_TIMESTAMP":
+        report.problem(
+            body.entries["starting_position_timestamp"],
+            "goes with starting_position AT_TIMESTAMP, and only with it",
+        )
 
 
 def check(name: str, options: MappingOptions, body: Node, kind: Kind, report: Report) -> None:

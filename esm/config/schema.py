@@ -14,6 +14,7 @@ from esm.config.casing import pascal
 from esm.config.catalog import Catalog, P
 from esm.config.mapping_options import MappingOptions
 from esm.config.models import NAME, Settings, TargetLimits
+from esm.config.stream_options import StreamOptions
 
 Schema = dict[str, Any]
 
@@ -27,7 +28,9 @@ def json_schema(catalog: Catalog) -> Schema:
     settings = _model(Settings, "", shared)
     shared["target"] = _component(catalog.targets, "target", _model(TargetLimits, "limits", shared), shared)
     shared["source"] = _component(catalog.sources, "source", {"properties": {}}, shared)
-    options = _cased(_model(MappingOptions, "mapping", shared), shared)
+    options = _cased(
+        _both(_model(MappingOptions, "mapping", shared), _model(StreamOptions, "mapping", shared)), shared
+    )
     shared["mapping"] = _mapping(options)
     sections = {
         "defaults": {**options, "description": "Options for every mapping that allows them."},
@@ -42,6 +45,14 @@ def json_schema(catalog: Catalog) -> Schema:
         "patternProperties": {"^x-": {}},
         "$defs": shared,
     }
+
+
+def _both(queues: Schema, streams: Schema) -> Schema:
+    """The options of every kind of source; of what both have, without what differs."""
+    own = {name: part for name, part in streams["properties"].items() if name not in queues["properties"]}
+    size = {"description": "Records in a batch at most: 10 unless given for queues, 100 for streams."}
+    shared = {key: part for key, part in queues["properties"]["batch_size"].items() if key != "default"}
+    return {**queues, "properties": {**queues["properties"], **own, "batch_size": {**shared, **size}}}
 
 
 def _model(model: type[BaseModel], prefix: str, shared: Schema) -> Schema:
@@ -98,7 +109,8 @@ def _cased(options: Schema, shared: Schema) -> Schema:
     for name in [name for name in shared if name.startswith("mapping.")]:
         shared[name] = _doubled(shared[name], shared[name]["properties"])
     ignored = {name: {"description": f"Ignored: {why}."} for name, why in WITHOUT_MEANING.items()}
-    properties = {**options["properties"], **ignored}
+    tumbling = {"tumbling_window_in_seconds": {"const": 0, "description": "This version has none."}}
+    properties = {**options["properties"], **tumbling, **ignored}
     own = {name: {"anyOf": [part, {"type": "null"}]} for name, part in properties.items()}
     return _doubled({**options, "properties": own}, [name for name in own if name in AWS_OPTIONS])
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from esm.clients.aws import AwsOptions, Lease, lease
+from esm.clients.aws import AwsClient, AwsOptions, Lease, lease
 from esm.clients.aws_errors import translated
 from esm.core.notice import text_of, without_records
 from esm.errors import Disconnected, Undeliverable
@@ -32,7 +32,7 @@ class Service:
         self._options = options
         self._stack = stack
         self._lease = take
-        self._client: Any = None
+        self._client: AwsClient | None = None
         self._leasing = asyncio.Lock()
 
     async def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
@@ -49,7 +49,7 @@ class Service:
         async with self._leasing:
             if self._client is None:
                 self._client = await self._stack.enter_async_context(self._lease(self._name, self._options))
-            return self._client
+            return self._client.cold
 
 
 @asynccontextmanager

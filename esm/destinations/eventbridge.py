@@ -4,7 +4,7 @@ Ours: on AWS a mapping has no bus as destination. Source and detail type are opt
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in
 from esm.errors import Undeliverable
 from esm.model import Notice
 from esm.options import Options
-from esm.plugins import DestinationContext, DestinationPlugin
+from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
 _ANY_ARN = re.compile(r"arn:aws[a-z-]*:events:")
 _ARN = re.compile(r"arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/[/.\w-]{1,256}")
@@ -88,4 +88,8 @@ def _called(options: EventBridgeOptions) -> str:
     return options.arn
 
 
-PLUGIN = DestinationPlugin("eventbridge", EventBridgeOptions, _parse, open_eventbridge, _called)
+def _permissions(options: EventBridgeOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
+    return (Permission(("events:PutEvents",), options.arn, options.aws.over(aws).role_arn),)
+
+
+PLUGIN = DestinationPlugin("eventbridge", EventBridgeOptions, _parse, open_eventbridge, _called, _permissions)

@@ -4,7 +4,7 @@ Ours: on AWS a mapping has no function as destination. The service keeps the eve
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
 from esm.model import Notice
 from esm.options import Options
-from esm.plugins import DestinationContext, DestinationPlugin
+from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
 _ANY_ARN = re.compile(r"arn:aws[a-z-]*:lambda:")
 _ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]{1,64}(?::(?:\$LATEST|[\w-]{1,128}))?")
@@ -65,4 +65,8 @@ def _called(options: LambdaOptions) -> str:
     return options.arn
 
 
-PLUGIN = DestinationPlugin("lambda", LambdaOptions, _parse, open_lambda, _called)
+def _permissions(options: LambdaOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
+    return (Permission(("lambda:InvokeFunction",), options.arn, options.aws.over(aws).role_arn),)
+
+
+PLUGIN = DestinationPlugin("lambda", LambdaOptions, _parse, open_lambda, _called, _permissions)

@@ -11,10 +11,14 @@ Where = str | Mapping[str, Any]
 """One line, or a mapping with a `type` and its options."""
 
 
+def _as_in_terraform(schema: dict[str, Any]) -> None:
+    schema["properties"]["destination_arn"] = {"type": "string", "description": "As in Terraform: `destination`."}
+
+
 class OnFailure(Options):
     """Where notices of records go that were given up. Without a destination they are dropped, as on AWS."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_as_in_terraform)
 
     destination: Where = ""
     """An ARN, a URL, or a mapping with a `type`; Terraform's `destination_arn` is understood too."""

@@ -6,19 +6,20 @@ them here.
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
+from esm.clients.arns import partition_of
 from esm.clients.aws import AwsOptions
 from esm.core.notice import text_of, with_payload
 from esm.destinations.aws import Service, open_service
 from esm.model import Notice
 from esm.options import Options
-from esm.plugins import DestinationContext, DestinationPlugin
+from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
 _LINE = re.compile(r"(?:arn:aws[a-z-]*:s3:::|s3://)(.*)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -79,4 +80,10 @@ def _called(options: S3Options) -> str:
     return f"s3://{options.bucket}"
 
 
-PLUGIN = DestinationPlugin("s3", S3Options, _parse, open_s3, _called)
+def _permissions(options: S3Options, aws: Mapping[str, Any]) -> Sequence[Permission]:
+    reached = options.aws.over(aws)
+    objects = f"arn:{partition_of(reached.region or '')}:s3:::{options.bucket}/aws/lambda/*"
+    return (Permission(("s3:PutObject",), objects, reached.role_arn),)
+
+
+PLUGIN = DestinationPlugin("s3", S3Options, _parse, open_s3, _called, _permissions)

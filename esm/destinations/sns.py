@@ -1,7 +1,7 @@
 """A standard SNS topic as destination: the document is the message (Publish)."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
 from esm.model import Notice
 from esm.options import Options
-from esm.plugins import DestinationContext, DestinationPlugin
+from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
 _ANY_ARN = re.compile(r"arn:aws[a-z-]*:sns:")
 _ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
@@ -63,4 +63,8 @@ def _called(options: SnsOptions) -> str:
     return options.arn
 
 
-PLUGIN = DestinationPlugin("sns", SnsOptions, _parse, open_sns, _called)
+def _permissions(options: SnsOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
+    return (Permission(("sns:Publish",), options.arn, options.aws.over(aws).role_arn),)
+
+
+PLUGIN = DestinationPlugin("sns", SnsOptions, _parse, open_sns, _called, _permissions)

@@ -1,18 +1,19 @@
 """A standard SQS queue as destination: the document is a message's body (SendMessage)."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
 
+from esm.clients.arns import partition_of
 from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
 from esm.model import Notice
 from esm.options import Options
-from esm.plugins import DestinationContext, DestinationPlugin
+from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
 _ANY_ARN = re.compile(r"arn:aws[a-z-]*:sqs:")
 _ARN = re.compile(r"arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}(\.fifo)?")
@@ -111,4 +112,15 @@ def _called(options: SqsOptions) -> str:
     return options.arn or options.queue_url or ""
 
 
-PLUGIN = DestinationPlugin("sqs", SqsOptions, _parse, open_sqs, _called)
+def _permissions(options: SqsOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
+    reached = options.reach(aws)
+    if options.arn:
+        return (Permission(("sqs:GetQueueUrl", "sqs:SendMessage"), options.arn, reached.role_arn),)
+    account, name = urlsplit(options.queue_url or "").path.split("/")[-2:]
+    owner = account if re.fullmatch(r"\d{12}", account) else "*"
+    region = reached.region or ""
+    arn = f"arn:{partition_of(region)}:sqs:{region or '*'}:{owner}:{name}"
+    return (Permission(("sqs:SendMessage",), arn, reached.role_arn),)
+
+
+PLUGIN = DestinationPlugin("sqs", SqsOptions, _parse, open_sqs, _called, _permissions)

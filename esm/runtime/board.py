@@ -23,29 +23,46 @@ from esm.runtime.happenings import (
     SourceRecovered,
     State,
 )
+from esm.runtime.lane_happenings import (
+    Dropped,
+    LaneEnded,
+    LaneHappening,
+    LaneLost,
+    LaneStarted,
+    LaneStopped,
+    RecordsLost,
+    Stalled,
+    Unstalled,
+)
+from esm.runtime.lane_notes import LaneNotes
 from esm.runtime.status import DELETED, STATES, Counts, Depth, LastError, Live, MappingStatus
 from esm.runtime.trouble import (
+    Blame,
     Trouble,
     answer_trouble,
     complaint,
+    loss_trouble,
     reached,
     shown,
     shown_meta,
     source_trouble,
+    stall_trouble,
     unsuccessful,
 )
+
+_HIDING = ("source", "stall", "loss", "answer")
+_LOSS_LASTS = 900.0
 
 
 @dataclass(slots=True)
 class _Row:
-    """What is remembered of one mapping; a problem of the source hides one of the answers."""
+    """What is remembered of one mapping; of its `troubles`, in the order of `_HIDING`, the first is shown."""
 
     state: str
     state_since: float
     result_since: float
     worked: bool = False
-    source: Trouble | None = None
-    answer: Trouble | None = None
+    troubles: dict[str, Trouble | None] = field(default_factory=lambda: dict.fromkeys(_HIDING))
     last_error: LastError | None = None
     last_reply: Mapping[str, str] = field(default_factory=dict)
     polled: int = 0
@@ -61,10 +78,15 @@ class _Row:
     oldest: float | None = None
     polled_at: float = 0.0
     live: Callable[[], Live] | None = None
+    lanes: LaneNotes = field(default_factory=LaneNotes)
+    dropped: int = 0
+    delivered_on_failure: int = 0
+    lost: int = 0
+    lost_at: float = 0.0
 
     @property
     def trouble(self) -> Trouble | None:
-        return self.source or self.answer
+        return next(filter(None, self.troubles.values()), None)
 
     @property
     def result(self) -> str:
@@ -82,14 +104,22 @@ class StatusBoard:
         self._notes: dict[type[Happening], Callable[[_Row, Any], None]] = {
             Crashed: self._unreadable,
             Deleted: self._deleted,
+            Dropped: self._given_up,
             Filtered: self._filtered,
             Invoked: self._invoked,
+            LaneEnded: self._goes_on,
+            LaneLost: self._lane_lost,
+            LaneStarted: self._goes_on,
+            LaneStopped: self._goes_on,
             Polled: self._polled,
             QueueDepth: self._measured,
+            RecordsLost: self._losing,
             Released: self._released,
             SourceFailed: self._unreadable,
             SourceRecovered: self._readable,
+            Stalled: self._stalled,
             State: self._state,
+            Unstalled: self._goes_on,
         }
 
     def tell(self, happening: Happening) -> None:
@@ -115,6 +145,8 @@ class StatusBoard:
         row = self._rows.get(mapping)
         if row is not None:
             row.live = row.visible = row.in_flight = row.oldest = None
+            row.lanes = LaneNotes()
+            self._judge(row, "stall", None)
 
     def mappings(self) -> Mapping[str, MappingStatus]:
         """All mappings as they are now, by name."""
@@ -133,10 +165,10 @@ class StatusBoard:
             row = self._rows[mapping] = _Row(STATES[0], now, now)
         return row
 
-    def _judge(self, row: _Row, source: Trouble | None, answer: Trouble | None) -> None:
+    def _judge(self, row: _Row, kind: str, trouble: Trouble | None) -> None:
         """The result has been what it is since it last changed its kind, not its wording."""
         before = row.trouble and row.trouble.blame
-        row.source, row.answer = source, answer
+        row.troubles[kind] = trouble
         if before != (row.trouble and row.trouble.blame):
             row.result_since = self._wall()
 
@@ -150,14 +182,16 @@ class StatusBoard:
         row.polled += told.records
         row.oldest = told.oldest if told.records else 0.0
         row.polled_at = self._wall()
-        if row.source is not None:
-            self._judge(row, None, row.answer)
+        if row.troubles["source"] is not None:
+            self._judge(row, "source", None)
+        if row.troubles["loss"] is not None and row.polled_at - row.lost_at >= _LOSS_LASTS:
+            self._judge(row, "loss", None)
 
     def _readable(self, row: _Row, _: SourceRecovered) -> None:
-        self._judge(row, None, row.answer)
+        self._judge(row, "source", None)
 
     def _unreadable(self, row: _Row, told: SourceFailed | Crashed) -> None:
-        self._judge(row, source_trouble(told), row.answer)
+        self._judge(row, "source", source_trouble(told))
 
     def _invoked(self, row: _Row, told: Invoked) -> None:
         row.invoked += told.records
@@ -168,8 +202,8 @@ class StatusBoard:
         if not row.worked and reached(told):
             row.worked = True
             row.result_since = self._wall()
-        if answer != row.answer:
-            self._judge(row, row.source, answer)
+        if answer != row.troubles["answer"]:
+            self._judge(row, "answer", answer)
 
     def _measured(self, row: _Row, told: QueueDepth) -> None:
         """An empty queue holds nothing that could fail, so a problem with its records is over.
@@ -177,8 +211,8 @@ class StatusBoard:
         Otherwise a last message that went to the dead letters would leave its mapping a PROBLEM for ever.
         """
         row.visible, row.in_flight = told.visible, told.in_flight
-        if told.visible == 0 and told.in_flight == 0 and row.answer is not None:
-            self._judge(row, row.source, None)
+        if told.visible == 0 and told.in_flight == 0:
+            self._judge(row, "answer", None)
 
     def _deleted(self, row: _Row, told: Deleted) -> None:
         row.deleted += told.records
@@ -189,6 +223,34 @@ class StatusBoard:
 
     def _released(self, row: _Row, told: Released) -> None:
         row.released += told.records
+
+    def _stalled(self, row: _Row, told: Stalled) -> None:
+        row.lanes.stalls(told.lane, told.why)
+        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+
+    def _lane_lost(self, row: _Row, told: LaneLost) -> None:
+        row.lanes.is_lost(told.lane)
+        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+
+    def _goes_on(self, row: _Row, told: LaneHappening) -> None:
+        row.lanes.is_over(told.lane)
+        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+
+    def _losing(self, row: _Row, told: RecordsLost) -> None:
+        """A loss is over at once, but whoever loses records will again: it is shown for a quarter of an hour."""
+        row.lost += told.records
+        row.lost_at = self._wall()
+        self._judge(row, "loss", loss_trouble(told))
+
+    def _given_up(self, row: _Row, told: Dropped) -> None:
+        """What the function failed on is out of its way; AWS says OK then, too."""
+        if told.delivered_to is None:
+            row.dropped += told.records
+        else:
+            row.delivered_on_failure += told.records
+        answer = row.troubles["answer"]
+        if answer is not None and answer.blame is Blame.FUNCTION:
+            self._judge(row, "answer", None)
 
 
 def _view(row: _Row, now: float) -> MappingStatus:
@@ -210,14 +272,23 @@ def _view(row: _Row, now: float) -> MappingStatus:
             undeleted=row.undeleted,
             released=row.released,
             invocations=dict(row.invocations),
+            dropped=row.dropped,
+            delivered_on_failure=row.delivered_on_failure,
+            lost=row.lost,
         ),
         depth=Depth(row.visible, row.in_flight, _oldest(row, live, now)),
         live=live,
+        lanes=row.lanes.statuses(live),
     )
 
 
 def _oldest(row: _Row, live: Live | None, now: float) -> float | None:
-    """The age that the last read saw; while records are held nothing is known to be done, so it grows."""
+    """The age that the last read saw; while records are held nothing is known to be done, so it grows.
+
+    None for a log: its last read was of any of its lanes, and each of them tells its own age.
+    """
+    if row.lanes.of_a_log:
+        return None
     if row.oldest is None or live is None or not (live.gathered or live.concurrency):
         return row.oldest
     return row.oldest + max(0.0, now - row.polled_at)

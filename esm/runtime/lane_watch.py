@@ -21,8 +21,9 @@ class LaneFigures(Struct, frozen=True):
     `at`: its mark; `behind`: seconds to its end as the source says, None if it does not; `age`: of the oldest
     record that was read and is not finished, in seconds. `gathered` records wait, `past_mark` were read beyond the
     mark, `pending` batches are not finished, `attempts` the most that one of them has failed. `held_by` is the
-    record that holds the mark, `stalled` why the lane cannot go on, both empty if nothing does. `calls` counts
-    invocations since the lane was opened, `in_flight` those that have not ended.
+    record that holds the mark, `key` its ordering key, `stalled` why the lane cannot go on, each empty if nothing
+    does. `crowded`: nothing more is read until that record is finished. `calls` counts invocations since the lane
+    was opened, `in_flight` those that have not ended.
     """
 
     at: Position | None = None
@@ -33,8 +34,10 @@ class LaneFigures(Struct, frozen=True):
     pending: int = 0
     attempts: int = 0
     held_by: str = ""
+    key: str = ""
     held_bytes: int = 0
     stalled: str = ""
+    crowded: bool = False
     calls: int = 0
     in_flight: int = 0
 

@@ -28,6 +28,7 @@ from esm.runtime.lane_row import HeldRow
 from esm.runtime.lane_watch import LaneFigures, watch
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogOptions, LogPlan
+from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.stall import Stall
 from esm.runtime.turns import Turns
@@ -60,7 +61,8 @@ class LogLane:
         self._plan, self._world, self._stop, self._row = plan, world, stop, row
         self._memory = shared.memory
         self._rule = rule_of(options, plan.source.codec.frame)
-        self._ledger = Ledger(row.found, self._rule, plan.keeps)
+        sieve = Sieve(plan.name, plan.source.codec, plan.filters, world)
+        self._ledger = Ledger(row.found, self._rule, None if plan.filters is None else sieve.keeps)
         self._stall = Stall(plan.name, lane.name, world)
         self._bell = Bell()
         self._resting: list[Owner] = []
@@ -123,7 +125,7 @@ class LogLane:
     def figures(self) -> LaneFigures:
         """The lane at this moment, for status and metrics; only reads, and may be called in another thread."""
         oldest = self._oldest
-        budgets = [owner.first.budget for owner in tuple(self._ledger.owners) if owner.parts]
+        budgets = [part.budget for owner in tuple(self._ledger.owners) for part in owner.parts[:1]]
         return LaneFigures(
             at=self._ledger.mark,
             behind=self.feeder.behind,
@@ -133,8 +135,10 @@ class LogLane:
             pending=len(self._ledger.owners),
             attempts=max((budget.attempts for budget in budgets), default=0),
             held_by=oldest.id if oldest else "",
+            key=(oldest.key or "") if oldest else "",
             held_bytes=self._ledger.held_bytes,
             stalled=self._stall.why,
+            crowded=self._ledger.is_crowded and not self._ledger.is_restoring,
             calls=self._turns.calls,
             in_flight=self._turns.in_flight,
         )

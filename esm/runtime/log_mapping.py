@@ -76,14 +76,16 @@ class LogMapping:
 
     def live(self) -> Live:
         """The figures of this moment, over all lanes."""
-        lanes = self.figures().values()
+        lanes = self.figures()
+        each_lane = lanes.values()
         return Live(
             concurrency=self.dispatcher.in_flight,
             concurrency_limit=len(lanes) * self.plan.options.parallelization_factor,
             pollers=len(lanes),
-            gathered=sum(each.gathered for each in lanes),
-            held_bytes=sum(each.held_bytes for each in lanes),
+            gathered=sum(each.gathered for each in each_lane),
+            held_bytes=sum(each.held_bytes for each in each_lane),
             circuit_open=self.dispatcher.circuit_open,
+            lanes=lanes,
         )
 
     def figures(self) -> Mapping[str, LaneFigures]:

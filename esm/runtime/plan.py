@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from esm.core.filtering import FilterSet
-from esm.core.ledger import Keeps
 from esm.core.log_judging import INFINITE
 from esm.ports import Destination, LaneStore, LogSource, Pace, QueueSource, Target
 
@@ -80,8 +79,8 @@ class DestinationPlan:
 class LogPlan:
     """One mapping over a log. `on_failure` is the destination and its fallbacks, in that order.
 
-    `function` stands for AWS's functionArn in an invocation record, `annotate` adds our extension to it. `keeps`
-    says which records are delivered, None for all; it must not raise.
+    `function` stands for AWS's functionArn in an invocation record, `annotate` adds our extension to it. Without
+    `filters` every record is delivered.
     """
 
     name: str
@@ -93,7 +92,7 @@ class LogPlan:
     on_failure: Sequence[DestinationPlan] = ()
     function: str = ""
     annotate: bool = False
-    keeps: Keeps | None = None
+    filters: FilterSet | None = None
 
 
 @dataclass(frozen=True, slots=True)

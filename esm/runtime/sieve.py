@@ -27,12 +27,12 @@ class Sieve:
         """Those that no filter lets pass."""
         if self.filters is None:
             return []
-        filters = self.filters
-        return [record for record in records if not self._keeps(filters, record)]
+        return [record for record in records if not self.keeps(record)]
 
-    def _keeps(self, filters: FilterSet, record: Record) -> bool:
+    def keeps(self, record: Record) -> bool:
+        """Whether a filter lets it pass. Never raises."""
         try:
-            return filters.keeps(self.codec.view(record))
+            return self.filters is None or self.filters.keeps(self.codec.view(record))
         except Exception as error:  # noqa: BLE001 - a codec may be anybody's
             why = f"{type(error).__name__}: {error}"
             self.world.tell(Unfilterable(self.mapping, record.id, why))

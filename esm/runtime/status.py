@@ -7,10 +7,14 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from esm.runtime.lane_watch import LaneFigures
 from esm.runtime.trouble import Blame
 
 STATES = ("Creating", "Enabled", "Disabling", "Disabled")
 """The states a mapping is shown in, words of the AWS API (`EventSourceMappingConfiguration.State`)."""
+
+LANE_STATES = ("Reading", "Retrying", "Crowded", "Stalled", "Lost")
+"""The states of a log's lane, from well to ill; the first of the later ones that holds hides the earlier."""
 
 DELETED = "Deleted"
 """The state that is told last of a mapping that is no longer configured: nobody shows it any more."""
@@ -21,7 +25,7 @@ class Live(Struct, frozen=True):
 
     `concurrency`: batches in flight, of at most `concurrency_limit` now; `pollers`: receive loops; `held_bytes`:
     what is held in memory; `gathered`: how many of the held records were not sent yet; `circuit_open`: the target
-    refused so often that it is left alone but for probes.
+    refused so often that it is left alone but for probes. `lanes`: those of a log that are open, by name.
     """
 
     concurrency: int = 0
@@ -30,6 +34,7 @@ class Live(Struct, frozen=True):
     held_bytes: int = 0
     gathered: int = 0
     circuit_open: bool = False
+    lanes: Mapping[str, LaneFigures] = {}
 
 
 class LastError(Struct, frozen=True):
@@ -47,7 +52,9 @@ class Counts(Struct, frozen=True):
     """Records since the process started, named after AWS's event source mapping metrics.
 
     `invoked` counts a record each time it is sent, `failed_invoke` each time that came to nothing: the
-    difference is what the function worked off. `filtered` is in neither, nor in `deleted`.
+    difference is what the function worked off. `filtered` is in neither, nor in `deleted`. Of a log: `dropped`
+    were given up and no destination knows of them, `delivered_on_failure` were given up and one does, `lost`
+    were trimmed before they were read, as far as their number is known.
     """
 
     polled: int
@@ -58,6 +65,9 @@ class Counts(Struct, frozen=True):
     undeleted: int
     released: int
     invocations: Mapping[str, int]
+    dropped: int = 0
+    delivered_on_failure: int = 0
+    lost: int = 0
 
 
 class Depth(Struct, frozen=True):
@@ -68,12 +78,19 @@ class Depth(Struct, frozen=True):
     oldest: float | None
 
 
+class LaneStatus(Struct, frozen=True):
+    """One lane of a log; `state` is one of `LANE_STATES`, Lost while somebody else writes its row."""
+
+    state: str
+    figures: LaneFigures
+
+
 class MappingStatus(Struct, frozen=True):
     """One mapping at one moment. `state_since` and `result_since` are epoch seconds.
 
     `last_processing_result` is "No records processed", "OK" or "PROBLEM: …", the words of AWS's
     `GetEventSourceMapping`; `blame` says whose problem it is. `last_reply` is what the latest reply told of
-    itself. `live` is None while nothing runs.
+    itself. `live` is None while nothing runs. `lanes` are those of a log, by name.
     """
 
     state: str
@@ -86,3 +103,4 @@ class MappingStatus(Struct, frozen=True):
     counts: Counts
     depth: Depth
     live: Live | None
+    lanes: Mapping[str, LaneStatus] = {}

@@ -1,7 +1,8 @@
 """What is wrong with a mapping, read off the happenings: in AWS's words where AWS has any. Pure.
 
 A problem of the source and one of the answers are told apart, because they end apart: the source is well when
-a read comes back, the answers when the function succeeds.
+a read comes back, the answers when the function succeeds. AWS has no words for a lane that stands still, nor for
+records that are lost.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,6 +25,14 @@ from esm.runtime.happenings import (
     SourceFailed,
     Unfilterable,
 )
+from esm.runtime.lane_happenings import (
+    DestinationFailed,
+    Dropped,
+    LaneLost,
+    NotMoving,
+    RecordsLost,
+    Stalled,
+)
 
 FUNCTION_FAILED = "Function call failed"
 """AWS's words for a function error (`PROBLEM: Function call failed`)."""
@@ -45,6 +54,8 @@ class Blame(StrEnum):
     TARGET = "target"
     FUNCTION = "function"
     CRASH = "crash"
+    STALL = "stall"
+    LOSS = "loss"
 
 
 class Trouble(Struct, frozen=True):
@@ -67,6 +78,19 @@ def source_trouble(told: SourceFailed | Crashed) -> Trouble:
     """The problem that keeps the mapping from reading."""
     blame = Blame.SOURCE if isinstance(told, SourceFailed) else Blame.CRASH
     return Trouble(blame, shown(complaint(told)))
+
+
+def stall_trouble(stalled: Mapping[str, str]) -> Trouble | None:
+    """The problem that keeps lanes from going on, None if `stalled`, their reasons by lane, is empty."""
+    for lane, why in stalled.items():
+        others = f"{len(stalled) - 1} more lanes and " if len(stalled) > 1 else ""
+        return Trouble(Blame.STALL, shown(f"Stalled: {others}lane {lane}: {why}"))
+    return None
+
+
+def loss_trouble(told: RecordsLost) -> Trouble:
+    """The mapping does not keep up with what its source forgets."""
+    return Trouble(Blame.LOSS, shown(f"Records lost: {complaint(told)}"))
 
 
 def reached(call: Invoked) -> bool:
@@ -131,6 +155,17 @@ def _of_filters(told: Filtered) -> str:
     return ""
 
 
+def _of_given_up(told: Dropped) -> str:
+    gone = f"{told.records} records of lane {told.lane} were given up ({told.reason})"
+    return f"{gone} and sent to {told.delivered_to}" if told.delivered_to else f"{gone}, nobody is told of them"
+
+
+def _of_loss(told: RecordsLost) -> str:
+    if told.records:
+        return f"{told.records} records of lane {told.lane} were trimmed before they were read"
+    return f"lane {told.lane} was trimmed before it was read, nobody knows by how many records"
+
+
 def _with(what: str, why: str) -> str:
     return f"{what}: {why}" if why else what
 
@@ -139,11 +174,17 @@ _COMPLAINTS: dict[type[Happening], Callable[[Any], str]] = {
     Abandoned: lambda told: f"Stopped while {len(told.record_ids)} records were held",
     Crashed: lambda told: _with(f"Internal error: {type(told.error).__name__}", str(told.error)),
     Deleted: _of_deletes,
+    DestinationFailed: lambda told: _with(f"Destination {told.destination} took no notice", told.why),
+    Dropped: _of_given_up,
     Extended: _of_heartbeat,
     Filtered: _of_filters,
     Invoked: _of_answer,
+    LaneLost: lambda told: f"The position of lane {told.lane} was written by somebody else",
     LetGo: lambda told: f"{told.records} records were refused for too long and are left to their queue",
+    NotMoving: lambda told: _with(f"Lane {told.lane} did not move for {told.seconds:.0f} s", told.why),
+    RecordsLost: _of_loss,
     Rejection: lambda told: _with(f"Record {told.record_id} cannot be sent", told.why),
     SourceFailed: lambda told: _with(told.code, told.reason),
+    Stalled: lambda told: _with(f"Lane {told.lane} is stalled", told.why),
     Unfilterable: lambda told: _with(f"Record {told.record_id} could not be filtered", told.why),
 }

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from esm.runtime.board import StatusBoard
 from esm.runtime.status import STATES, Live, MappingStatus
 from esm.runtime.trouble import Blame
+from esm.telemetry.lane_gauges import lane_families
 
 _STOPPED = Live()
 _LIVE: dict[str, tuple[str, Callable[[Live], int]]] = {
@@ -62,6 +63,7 @@ def _families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
             family.add_metric([mapping], figure(status.live or _STOPPED))
         yield family
     yield from _queues(seen)
+    yield from lane_families(seen)
 
 
 def _state(seen: Mapping[str, MappingStatus]) -> Metric:

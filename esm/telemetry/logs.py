@@ -33,7 +33,9 @@ from esm.runtime.happenings import (
     State,
     Unfilterable,
 )
+from esm.runtime.lane_happenings import Committed, LaneHappening
 from esm.runtime.trouble import shown
+from esm.telemetry.lane_lines import ROUTINE, lane_line, position
 from esm.telemetry.repeats import Repeats
 
 _NAMED = 10
@@ -45,6 +47,7 @@ _ROUTINE: dict[type[Happening], str] = {
     Polled: "source read",
     QueueDepth: "queue measured",
     Renewed: "held records received again",
+    **ROUTINE,
 }
 _OUTCOMES: dict[Outcome, tuple[str, str]] = {
     Outcome.PARTIAL: ("info", "some records of a batch failed"),
@@ -88,13 +91,15 @@ class LogObserver:
         says = self._says.get(type(happening))
         if says is not None:
             says(happening)
+        elif isinstance(happening, LaneHappening):
+            self._lane(happening)
         if self._verbose and type(happening) in _ROUTINE:
-            fields = {name: getattr(happening, name) for name in happening.__struct_fields__}
-            self._log.debug(_ROUTINE[type(happening)], **fields)
+            self._log.debug(_ROUTINE[type(happening)], **_fields(happening))
 
     def _write(self, level: str, event: str, told: Happening, reason: str = "", **fields: Any) -> None:
-        """Once a minute for the same mapping, event and reason; the other fields may differ."""
-        held_back = self._repeats.worth((told.mapping, event, reason), self._monotonic())
+        """Once a minute for the same mapping, lane, event and reason; the other fields may differ."""
+        same = (told.mapping, fields.get("lane"), event, reason)
+        held_back = self._repeats.worth(same, self._monotonic())
         if held_back is None:
             return
         if reason:
@@ -102,6 +107,11 @@ class LogObserver:
         if held_back:
             fields["repeated"] = held_back
         getattr(self._log, level)(event, mapping=told.mapping, **fields)
+
+    def _lane(self, told: LaneHappening) -> None:
+        line = lane_line(told)
+        if line is not None:
+            self._write(line.level, line.event, told, line.reason, lane=told.lane, **line.fields)
 
     def _invoked(self, told: Invoked) -> None:
         if told.outcome is Outcome.SUCCESS:
@@ -194,6 +204,11 @@ class LogObserver:
             records=len(told.record_ids),
             record_ids=_some(told.record_ids),
         )
+
+
+def _fields(told: Happening) -> dict[str, Any]:
+    fields = {name: getattr(told, name) for name in told.__struct_fields__}
+    return fields | {"at": position(told.at)} if isinstance(told, Committed) else fields
 
 
 def _call(told: Invoked) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class PrometheusObserver:
         count = _COUNTS.get(type(happening))
         if count is not None:
             count(series, happening)
+        else:
+            series.lanes.count(happening)
 
 
 def _invoked(series: Series, told: Invoked) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 
 from esm.model import Outcome
 from esm.telemetry.ages import Ages
+from esm.telemetry.lane_counts import LaneCounts, LaneFamilies
 
 COUNTERS: Mapping[str, str] = {
     "esm_polled_events": "Records read from the source",
@@ -70,6 +71,7 @@ class Families:
         )
         self.ages = Ages("esm_event_age_seconds", "Age of a record when it was handed to the target", _AGES)
         registry.register(self.ages)
+        self.lanes = LaneFamilies(registry)
 
 
 class Series:
@@ -98,6 +100,7 @@ class Series:
         self.duration = families.durations.labels(mapping)
         self.size = families.sizes.labels(mapping)
         self.ages = families.ages.labels(mapping)
+        self.lanes = LaneCounts(families.lanes, mapping)
 
     def source_error(self, code: str) -> Counter:
         """The counter of one error code; codes are few but not known beforehand."""
@@ -111,6 +114,7 @@ class Series:
         for family in (*families.counters.values(), families.durations, families.sizes):
             family.remove(mapping)
         families.ages.remove(mapping)
+        self.lanes.remove()
         for outcome in Outcome:
             families.invocations.remove(mapping, outcome.value)
         for result in EXTENSIONS:

@@ -191,6 +191,9 @@ class FakeLogCodec:
     def render(self, records: Sequence[Record]) -> bytes:
         return b"[" + b",".join(record.event for record in records) + b"]"
 
+    def view(self, record: Record) -> Mapping[str, Any]:
+        return {"id": record.id, "key": record.key}
+
     def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
         return {"FakeBatchInfo": {"shardId": lane.name, "batchSize": len(records)}}
 

@@ -26,7 +26,9 @@ FORGETS_PARENTS = {"ministack"}
 
 
 def source_of(endpoint_url: str, stream: str, position: str = "TRIM_HORIZON") -> LogSource:
-    context = SourceContext("contract", {"endpoint_url": endpoint_url}, 0, time.monotonic, position)
+    context = SourceContext(
+        "contract", {"endpoint_url": endpoint_url}, 0, time.monotonic, starting_position=position
+    )
     return cast("LogSource", PLUGIN.make(PLUGIN.options.model_validate({"stream": stream}), context))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -57,7 +57,7 @@ class ServerHarness:
             window=0,
             monotonic=time.monotonic,
         )
-        return PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context)
+        return cast("QueueSource", PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context))
 
 
 def name_of(rule: Rule) -> str:

@@ -12,6 +12,8 @@ from promtool import promtool
 
 from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Polled, QueueDepth, SourceFailed
+from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.status import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 pytestmark = pytest.mark.timeout(400)  # the first run on a machine downloads the program
@@ -40,7 +42,8 @@ def test_promtool_is_content(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [("> 300", "> 9000"), ("== 0", "== 1"), ("> 0.1", "> 0.9"), ("for: 10m", "for: 1m")]
+    "broken",
+    [("> 300", "> 9000"), ("== 0", "== 1"), ("> 0.1", "> 0.9"), ("for: 10m", "for: 1m"), ("> 3600", "> 9999")],
 )
 def test_the_rule_tests_notice_a_changed_rule(broken: tuple[str, str], tmp_path: Path) -> None:
     shutil.copytree(DEPLOY, tmp_path, dirs_exist_ok=True)
@@ -74,5 +77,6 @@ def _samples() -> set[str]:
     ):
         board.tell(told)
         observer.tell(told)
+    board.attach("stream", lambda: Live(lanes={"s-1": LaneFigures(behind=1.0)}))
     text = generate_latest(observer.registry).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}

@@ -19,7 +19,9 @@ NUMBERS = itertools.count()
 
 
 def source_of(endpoint_url: str, stream: str) -> LogSource:
-    context = SourceContext("m", {"endpoint_url": endpoint_url}, 0, time.monotonic, "TRIM_HORIZON")
+    context = SourceContext(
+        "m", {"endpoint_url": endpoint_url}, 0, time.monotonic, starting_position="TRIM_HORIZON"
+    )
     source = PLUGIN.make(PLUGIN.options.model_validate({"stream": stream}), context)
     assert isinstance(source, Checkable)
     return source  # type: ignore[return-value]
@@ -68,7 +70,9 @@ async def test_a_pace_that_is_too_quick_is_throttled_and_loses_nothing(enforcing
     DataStream(kinesis_client(enforcing.endpoint_url), "quick")
     enforcing.control("preload", StreamName="quick", Count=20, BodyBytes=100)
     options = {"stream": "quick", "shard_reads_per_second": 1000}
-    context = SourceContext("m", {"endpoint_url": enforcing.endpoint_url}, 0, time.monotonic, "TRIM_HORIZON")
+    context = SourceContext(
+        "m", {"endpoint_url": enforcing.endpoint_url}, 0, time.monotonic, starting_position="TRIM_HORIZON"
+    )
     source: LogSource = PLUGIN.make(PLUGIN.options.model_validate(options), context)  # type: ignore[assignment]
     records = await read_all(source, Lane("shardId-000000000000"), 20, 2)
     assert [record.seq for record in records] == list(range(20))

@@ -14,18 +14,21 @@ from unittest.mock import patch
 
 from esm.checkpoint import LaneRow, Start
 from esm.core import checkpoints
-from esm.model import Record
+from esm.core.filtering import FilterSet
+from esm.model import DataKeys
+from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitOpened, Happening
 from esm.runtime.lane_happenings import Bisected, DestinationFailed, Dropped, LaneLost, RecordsLost, Stalled
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
-from esm.runtime.status import StatusBoard
 from esm.runtime.world import World
 from esm.testing.log import FakeLog, FakeLogSource, Shard
 from esm.testing.queue import Faults
 from sim.history import EPOCH, must
 from sim.log_oracle import FILTERED, LogOracle
 from sim.log_world import FakeDestination, FaultyStore, LogFunction
+
+_PASSING = '{"key": [{"anything-but": "%s"}]}' % FILTERED  # noqa: UP031 - JSON has braces of its own
 
 FOREVER = 2 * 24 * 3600.0
 MOST_DEATHS = 60
@@ -126,7 +129,7 @@ class LogHistory:
         plan = LogPlan(
             "orders", "id", True, FakeLogSource(self.log, self.faults, self.start), "fn", self.options,
             on_failure=[DestinationPlan("dead", opening(self.destination))],
-            keeps=_passes if self.filters else None,
+            filters=FilterSet([_PASSING], DataKeys()) if self.filters else None,
         )  # fmt: skip
         return Engine(
             EnginePlan(
@@ -285,10 +288,6 @@ def opening(component: Any) -> Any:
         yield component
 
     return opened
-
-
-def _passes(record: Record) -> bool:
-    return record.key != FILTERED
 
 
 def _is_done(shard: Shard, row: LaneRow | None, begin: float) -> bool:

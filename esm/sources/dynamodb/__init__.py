@@ -6,7 +6,7 @@ import time
 
 from esm.clients.aws import lease
 from esm.core.filtering import DATA_KEYS
-from esm.plugins import SourceContext, SourcePlugin
+from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.dynamodb.options import DynamoOptions, parse
 from esm.sources.dynamodb.permissions import permissions
 from esm.sources.dynamodb.source import DynamoSource
@@ -20,8 +20,8 @@ _NO_POSITION = (
 )
 
 
-def _ordered(_options: DynamoOptions) -> bool:
-    return True
+def _kind(_options: DynamoOptions) -> Kind:
+    return Kind.DYNAMODB
 
 
 def _make(options: DynamoOptions, context: SourceContext) -> DynamoSource:
@@ -38,7 +38,7 @@ PLUGIN = SourcePlugin(
     name="dynamodb",
     options=DynamoOptions,
     parse=parse,
-    ordered=_ordered,
+    kind=_kind,
     make=_make,
     data_keys=DATA_KEYS["dynamodb"],
     permissions=permissions,

@@ -6,7 +6,7 @@ import time
 
 from esm.clients.aws import lease
 from esm.core.filtering import KINESIS
-from esm.plugins import SourceContext, SourcePlugin
+from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.kinesis.options import KinesisOptions, parse
 from esm.sources.kinesis.permissions import permissions
 from esm.sources.kinesis.source import KinesisSource
@@ -16,8 +16,8 @@ from esm.sources.shards import World
 __all__ = ["PLUGIN", "KinesisOptions", "KinesisSource"]
 
 
-def _ordered(_: KinesisOptions) -> bool:
-    return True
+def _kind(_: KinesisOptions) -> Kind:
+    return Kind.KINESIS
 
 
 def _make(options: KinesisOptions, context: SourceContext) -> KinesisSource:
@@ -30,7 +30,7 @@ PLUGIN = SourcePlugin(
     name="kinesis",
     options=KinesisOptions,
     parse=parse,
-    ordered=_ordered,
+    kind=_kind,
     make=_make,
     data_keys=KINESIS,
     permissions=permissions,

@@ -7,7 +7,7 @@ import uuid
 
 from esm.clients.aws import lease
 from esm.core.filtering import SQS
-from esm.plugins import SourceContext, SourcePlugin
+from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.sqs.options import SqsOptions, parse
 from esm.sources.sqs.permissions import permissions
 from esm.sources.sqs.source import SqsSource
@@ -16,8 +16,8 @@ from esm.sources.sqs.world import World
 __all__ = ["PLUGIN", "SqsOptions", "SqsSource"]
 
 
-def _ordered(options: SqsOptions) -> bool:
-    return options.fifo
+def _kind(options: SqsOptions) -> Kind:
+    return Kind.FIFO if options.fifo else Kind.SQS
 
 
 def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
@@ -29,7 +29,7 @@ PLUGIN = SourcePlugin(
     name="sqs",
     options=SqsOptions,
     parse=parse,
-    ordered=_ordered,
+    kind=_kind,
     make=_make,
     data_keys=SQS,
     permissions=permissions,

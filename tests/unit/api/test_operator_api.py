@@ -23,6 +23,8 @@ from esm.errors import ConfigError
 from esm.model import Outcome
 from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Deleted, Invoked, Polled, QueueDepth, SourceFailed, State, to_all
+from esm.runtime.lane_happenings import LaneLost
+from esm.runtime.lane_watch import LaneFigures
 from esm.runtime.status import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
@@ -139,9 +141,44 @@ async def test_status_shows_every_mapping_in_awss_words(operator: Operator) -> N
             "undeleted": 0,
             "released": 0,
             "invocations": {outcome.value: 0 for outcome in Outcome} | {"success": 1, "unreachable": 1},
+            "dropped": 0,
+            "delivered_on_failure": 0,
+            "lost": 0,
         },
         "queue": {"visible": 6, "in_flight": 7, "oldest_seconds": 4.0},
+        "lanes": {},
     }
+
+
+HUGE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
+
+
+async def test_status_shows_the_lanes_of_a_log_with_positions_as_texts(operator: Operator) -> None:
+    crowded = LaneFigures(
+        at=HUGE, behind=3.0, age=2.00049, attempts=4, pending=2, held_by="r", key="k\udcff", crowded=True
+    )
+    lanes = {"s-2": crowded, "s-1": LaneFigures(stalled="the store fails: " + "x" * 9_999)}
+    operator.board.attach("stream", lambda: Live(lanes=lanes))
+    operator.tell(LaneLost("stream", "s-3", 10.0))
+    _, body, _ = await operator.ask("/status")
+    shown = json.loads(body)["mappings"]["stream"]
+    assert list(shown["lanes"]) == ["s-1", "s-2", "s-3"]
+    assert shown["lanes"]["s-2"] == {
+        "state": "Crowded",
+        "position": str(HUGE),
+        "behind_seconds": 3.0,
+        "iterator_age_seconds": 2.0,
+        "attempts": 4,
+        "pending_batches": 2,
+        "gathered": 0,
+        "held_bytes": 0,
+        "in_flight": 0,
+        "stalled": "",
+        "crowded_by": {"record": "r", "key": r"k\udcff"},
+    }
+    first, last = shown["lanes"]["s-1"], shown["lanes"]["s-3"]
+    assert (first["state"], first["position"], len(first["stalled"])) == ("Stalled", None, 500)
+    assert (last["state"], last["crowded_by"]) == ("Lost", None)
 
 
 PLAIN = "text/plain; version=0.0.4"

@@ -13,6 +13,8 @@ from esm.cli.app import app
 from esm.model import Outcome
 from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Invoked, State
+from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.status import Live
 
 RUNNER = CliRunner()
 Serve = Callable[[int, bytes], str]
@@ -79,6 +81,35 @@ def test_a_target_that_is_left_alone_is_told_of(serve: Serve) -> None:
     assert (
         "orders: the circuit of its target is open: only probes are sent until one is answered\n" in ended.stdout
     )
+
+
+def with_lanes() -> bytes:
+    from esm.api.view import status_document
+
+    board = StatusBoard(lambda: 1_700_000_000.0)
+    stuck = LaneFigures(at=10**55, behind=7_200.0, age=3.25, attempts=4, held_by="r-9", key="[red]k", crowded=True)
+    lanes = {"s-1": stuck, "s-2": LaneFigures(stalled="the store fails: disk full", crowded=True, held_by="r-1")}
+    board.attach("stream", lambda: Live(lanes=lanes))
+    return json.dumps(status_document("1", 1.0, board.mappings())).encode()
+
+
+def test_lanes_are_shown_on_request_with_what_keeps_them(serve: Serve) -> None:
+    url = serve(200, with_lanes())
+    assert "s-1" not in RUNNER.invoke(app, ["status", "--url", url]).stdout
+    ended = RUNNER.invoke(app, ["status", "--lanes", "--url", url])
+    assert ended.exit_code == 0, ended.output
+    first, second = (line for line in ended.stdout.splitlines() if "s-1" in line or "s-2" in line)
+    for text in ("stream", "Crowded", str(10**55), "7,200.0 s", "3.2 s", "4", "record r-9 of key [red]k"):
+        assert text in first
+    assert "Stalled" in second
+    assert "the store fails: disk full; record r-1" in second
+
+
+def test_an_engine_without_lanes_shows_none(serve: Serve) -> None:
+    told = json.loads(document())
+    del told["mappings"]["orders"]["lanes"]
+    ended = RUNNER.invoke(app, ["status", "--lanes", "--url", serve(200, json.dumps(told).encode())])
+    assert ended.exit_code == 0, ended.output
 
 
 def test_the_address_may_lack_its_scheme_and_end_in_a_slash(serve: Serve) -> None:

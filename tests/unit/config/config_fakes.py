@@ -15,7 +15,7 @@ from esm.config import Catalog, Loaded, load
 from esm.errors import ConfigError
 from esm.model import DataKeys
 from esm.options import Options, Secret, TargetOptions
-from esm.plugins import SourceContext, SourcePlugin, TargetContext, TargetPlugin
+from esm.plugins import Kind, SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import QueueSource, Target
 
 _ARN = re.compile(r"arn:aws:sqs:[a-z0-9-]+:\d{12}:[\w.-]+")
@@ -73,7 +73,7 @@ SQS = SourcePlugin(
     name="sqs",
     options=SqsOptions,
     parse=lambda text: {"arn": text} if text.startswith("arn:aws:sqs:") else None,
-    ordered=lambda options: (options.arn or options.queue_url).endswith(".fifo"),
+    kind=lambda options: Kind.FIFO if (options.arn or options.queue_url).endswith(".fifo") else Kind.SQS,
     make=_make,
     data_keys=DataKeys(("body",), fields=frozenset({"body", "messageAttributes", "eventSource"})),
 )

@@ -511,10 +511,12 @@ def test_the_same_queue_and_function_twice_is_refused_in_aws_words(tmp_path: Pat
             "colour: red",
             ORDERS,
             (
-                "unknown option: known are batch_size, concurrency, enabled, fifo_failure, filter_criteria, "
-                "function_response_types, "
-                "max_hold, maximum_batching_window_in_seconds, provisioned_poller_config, "
-                "scaling_config and strict_aws"
+                "unknown option: known are batch_size, bisect_batch_on_function_error, checkpoint_interval, "
+                "concurrency, destination_config, enabled, fifo_failure, filter_criteria, "
+                "function_response_types, max_hold, maximum_batching_window_in_seconds, "
+                "maximum_record_age_in_seconds, maximum_retry_attempts, parallelization_factor, "
+                "provisioned_poller_config, scaling_config, starting_position, starting_position_timestamp and "
+                "strict_aws"
             ),
         ),
     ],

@@ -11,6 +11,7 @@ from config_fakes import CATALOG, FIFO, ORDERS, Made, body, loaded, problems, pr
 from pydantic import ValidationError
 
 from esm.config import Catalog, Loaded, assemble, load
+from esm.config.mapping_options import MappingOptions
 from esm.config.mappings import identity
 from esm.config.models import MappingConfig
 
@@ -20,9 +21,18 @@ def only(result: Loaded) -> MappingConfig:
     return mapping
 
 
+def queue(mapping: MappingConfig) -> MappingOptions:
+    assert isinstance(mapping.options, MappingOptions)
+    return mapping.options
+
+
+def given(result: Loaded) -> MappingOptions:
+    return queue(only(result))
+
+
 def test_what_is_not_said_has_aws_defaults(tmp_path: Path) -> None:
     result = loaded(tmp_path, body())
-    options = only(result).options
+    options = given(result)
     assert (options.enabled, options.batch_size, options.maximum_batching_window_in_seconds) == (True, 10, 0)
     assert (options.function_response_types, options.scaling_config.maximum_concurrency) == ((), None)
     assert (options.concurrency, options.max_hold, options.fifo_failure) == (100, 3600, "aws")
@@ -102,12 +112,13 @@ mappings:
 )
 def test_cloudformation_properties_paste_in_unchanged(tmp_path: Path, function: str) -> None:
     mapping = only(loaded(tmp_path, PASTED % function))
+    options = queue(mapping)
     assert mapping.target == "billing"
     assert mapping.source.options.arn == ORDERS
-    assert (mapping.options.batch_size, mapping.options.maximum_batching_window_in_seconds) == (100, 5)
-    assert mapping.options.scaling_config.maximum_concurrency == 50
-    assert mapping.options.function_response_types == ("ReportBatchItemFailures",)
-    assert mapping.options.enabled
+    assert (options.batch_size, options.maximum_batching_window_in_seconds) == (100, 5)
+    assert options.scaling_config.maximum_concurrency == 50
+    assert options.function_response_types == ("ReportBatchItemFailures",)
+    assert options.enabled
 
 
 def test_terraform_arguments_paste_in_unchanged(tmp_path: Path) -> None:
@@ -124,7 +135,7 @@ def test_terraform_arguments_paste_in_unchanged(tmp_path: Path) -> None:
         filter_criteria: {{filter: []}}
         starting_position: null
     """
-    assert only(loaded(tmp_path, text)).options.scaling_config.maximum_concurrency == 50
+    assert given(loaded(tmp_path, text)).scaling_config.maximum_concurrency == 50
 
 
 def test_options_without_meaning_are_accepted_with_one_warning_each(tmp_path: Path) -> None:
@@ -167,7 +178,7 @@ def test_defaults_go_to_every_mapping_that_allows_the_option(tmp_path: Path) -> 
       fifo: {{source: {FIFO}, target: http://b/, max_hold: 1m}}
     """
     mappings = loaded(tmp_path, text).config.mappings
-    standard, fifo = mappings["standard"].options, mappings["fifo"].options
+    standard, fifo = queue(mappings["standard"]), queue(mappings["fifo"])
     assert (standard.maximum_batching_window_in_seconds, fifo.maximum_batching_window_in_seconds) == (5, 0)
     assert (standard.fifo_failure, fifo.fifo_failure) == ("aws", "group")
     assert (standard.max_hold, fifo.max_hold) == (600, 60)
@@ -176,20 +187,20 @@ def test_defaults_go_to_every_mapping_that_allows_the_option(tmp_path: Path) -> 
 
 def test_null_is_the_default_of_aws_even_where_the_file_has_another(tmp_path: Path) -> None:
     text = f"{body('batch_size: null')}defaults: {{batch_size: 5}}\n"
-    assert only(loaded(tmp_path, text)).options.batch_size == 10
+    assert given(loaded(tmp_path, text)).batch_size == 10
 
 
 def test_what_a_mapping_says_displaces_a_default_that_excludes_it(tmp_path: Path) -> None:
     text = body("provisioned_poller_config: {minimum_pollers: 3}")
-    options = only(loaded(tmp_path, f"{text}defaults: {{scaling_config: {{maximum_concurrency: 5}}}}\n")).options
+    options = given(loaded(tmp_path, f"{text}defaults: {{scaling_config: {{maximum_concurrency: 5}}}}\n"))
     assert options.scaling_config.maximum_concurrency is None
     assert options.provisioned_poller_config.minimum_pollers == 3
 
 
 def test_strict_aws_of_the_file_can_be_lifted_by_a_mapping(tmp_path: Path) -> None:
     text = f"{body('fifo_failure: group', source=FIFO)}    strict_aws: false\nstrict_aws: true\n"
-    assert only(loaded(tmp_path, text)).options.fifo_failure == "group"
-    assert only(loaded(tmp_path, f"{body()}strict_aws: true\n")).options.strict_aws
+    assert given(loaded(tmp_path, text)).fifo_failure == "group"
+    assert given(loaded(tmp_path, f"{body()}strict_aws: true\n")).strict_aws
 
 
 def test_ids_derive_from_namespace_and_name(tmp_path: Path) -> None:
@@ -228,10 +239,10 @@ def test_anchors_and_merge_keys(tmp_path: Path) -> None:
       d: {{source: {ORDERS}, target: http://d/, scaling_config: *s}}
     """
     mappings = loaded(tmp_path, text).config.mappings
-    assert (mappings["a"].options.batch_size, mappings["a"].options.enabled) == (3, False)
-    assert (mappings["b"].options.batch_size, mappings["b"].options.enabled) == (3, True)
-    assert mappings["b"].options.concurrency == 9
-    assert mappings["d"].options.scaling_config.maximum_concurrency == 5
+    assert (queue(mappings["a"]).batch_size, queue(mappings["a"]).enabled) == (3, False)
+    assert (queue(mappings["b"]).batch_size, queue(mappings["b"]).enabled) == (3, True)
+    assert queue(mappings["b"]).concurrency == 9
+    assert queue(mappings["d"]).scaling_config.maximum_concurrency == 5
 
 
 def test_a_mistake_in_an_anchor_is_said_where_the_value_stands(tmp_path: Path) -> None:
@@ -263,7 +274,7 @@ def test_everything_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         config.settings.namespace = "x"
     with pytest.raises(ValidationError):
-        config.mappings["m"].options.batch_size = 1
+        config.queue(mappings["m"]).batch_size = 1
     with pytest.raises(TypeError):
         config.mappings["n"] = None
 

@@ -13,7 +13,7 @@ from esm.config.parse import parse
 from esm.config.report import Report
 from esm.destinations import BUILT_IN
 from esm.errors import ConfigError
-from esm.options import Options
+from esm.options import TargetOptions
 from esm.plugins import TargetPlugin
 from esm.targets import http, python
 
@@ -147,7 +147,7 @@ def test_mistakes_are_told_with_their_place(text: str, said: str) -> None:
     assert said in mistake(text)
 
 
-class Named(Options):
+class Named(TargetOptions):
     function_name: str
 
 
@@ -159,9 +159,9 @@ class Named(Options):
         ("orders/target", python.PythonOptions(handler="billing:handler"), "billing:handler"),
         ("orders/target", Named(function_name="billing"), "billing"),
         ("billing", Named(function_name="arn:aws:lambda:r:1:function:f"), "arn:aws:lambda:r:1:function:f"),
-        ("orders/target", Options(), "orders/target"),
+        ("orders/target", TargetOptions(), "orders/target"),
     ],
 )
-def test_a_function_is_called_by_its_arn_or_as_in_the_file(name: str, options: Options, called: str) -> None:
-    plugin = TargetPlugin("any", Options, lambda _: None, http.open_http)
+def test_a_function_is_called_by_its_arn_or_as_in_the_file(name: str, options: TargetOptions, called: str) -> None:
+    plugin = TargetPlugin("any", TargetOptions, lambda _: None, http.open_http)
     assert function_of(TargetConfig(name, plugin, options, TargetLimits())) == called

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from esm.config import load
 from esm.config.interpolate import interpolate
+from esm.config.mapping_options import MappingOptions
 from esm.config.nodes import Node, plain
 from esm.config.parse import parse
 from esm.config.report import Report
@@ -167,6 +168,7 @@ def test_what_comes_from_the_environment_may_be_any_scalar(tmp_path: Path) -> No
     options = "batch_size: ${N}\nenabled: ${ON}\nmax_hold: ${T}\nmaximum_batching_window_in_seconds: ${D}"
     (mapping,) = loaded(tmp_path, body(options), environ).config.mappings.values()
     assert (mapping.options.batch_size, mapping.options.enabled) == (7, False)
+    assert isinstance(mapping.options, MappingOptions)
     assert (mapping.options.max_hold, mapping.options.maximum_batching_window_in_seconds) == (45, 120)
 
 

@@ -56,6 +56,9 @@ class Codec:
     def render(self, records: Sequence[Record]) -> bytes:
         return b'{"Records":[' + b",".join(record.event for record in records) + b"]}"
 
+    def view(self, record: Record) -> Mapping[str, Any]:
+        return dict(json.loads(record.event))
+
     def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
         return {"KinesisBatchInfo": {"shardId": lane.name, "batchSize": len(records)}}
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from esm.clients.aws import AwsOptions
+from esm.clients.aws import AwsClient, AwsOptions
 
 Answers = Mapping[str, Mapping[str, Any] | Exception]
 Call = tuple[str, Mapping[str, Any]]
@@ -42,5 +42,5 @@ class StubLease:
         self.asked.append((service, options))
         if self._failure:
             raise self._failure
-        yield self.client
+        yield AwsClient(self.client, signed=None)  # type: ignore[arg-type]
         self.given_back += 1

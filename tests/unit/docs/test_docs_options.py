@@ -10,15 +10,16 @@ from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
 
 from esm.config import load
-from esm.config.aws_options import Kind
 from esm.config.fields import bounds, choices, field_at
 from esm.config.mapping_options import MappingOptions, ProvisionedPollerConfig, ScalingConfig
 from esm.config.models import Settings, TargetLimits
 from esm.config.rules import admits
+from esm.config.stream_options import StreamOptions
 from esm.destinations import BUILT_IN as DESTINATIONS
 from esm.destinations.options import OnFailure
 from esm.errors import ConfigError
 from esm.options import seconds
+from esm.plugins import Kind
 from esm.sources.dynamodb import DynamoOptions
 from esm.sources.kinesis import KinesisOptions
 from esm.sources.sqs import SqsOptions
@@ -29,6 +30,7 @@ from esm.targets.runtime import RuntimeOptions
 
 TABLES: dict[str, type[BaseModel]] = {
     "mapping option": MappingOptions,
+    "stream option": StreamOptions,
     "source option": SqsOptions,
     "kinesis option": KinesisOptions,
     "dynamodb option": DynamoOptions,
@@ -105,6 +107,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, frozenset | tuple):
         return sorted(value)
     return value
+
+
+@pytest.mark.parametrize("row", table(CONFIGURATION, "stream option"), ids=lambda row: row[0])
+def test_a_stream_takes_what_is_in_its_table(row: list[str]) -> None:
+    (name,) = code(row[0])
+    assert admits(name, Kind.KINESIS)
+    assert admits(name, Kind.DYNAMODB) == (name != "starting_position_timestamp")
 
 
 @pytest.mark.parametrize("row", table(README, "mapping option"), ids=lambda row: row[0])

@@ -5,7 +5,7 @@ Nothing takes time here unless a test says so, and chance always lies in the mid
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,11 +14,12 @@ from msgspec import structs
 from runtime_world import EPOCH, PLENTY, Function, Steady, Told, now, opening, world
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
+from esm.core.filtering import FilterSet
 from esm.errors import StoreFailed, Undeliverable
 from esm.model import Invocation, Notice, Reply
+from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
-from esm.runtime.status import StatusBoard
 from esm.stores import MemoryStore
 from esm.testing.log import FakeLog, FakeLogSource
 from esm.testing.queue import Faults
@@ -108,7 +109,7 @@ class LogRig:
     def __init__(  # noqa: PLR0913 -- each test wants one of them
         self, options: LogOptions | None = None, script: Script = lambda _: SUCCESS, *,
         destinations: int = 1, cap: int | None = None, memory_limit: int = PLENTY, start: Start | None = None,
-        keeps: Callable[[Any], bool] | None = None, tells_children: bool = True,
+        filters: FilterSet | None = None, tells_children: bool = True,
     ) -> None:  # fmt: skip
         self.log = FakeLog(now, epoch=EPOCH, tells_children=tells_children)
         self.rates: dict[str, float] = {}
@@ -120,7 +121,7 @@ class LogRig:
         self.plan = LogPlan(
             "orders", "id", True, self.source, "fn", options or LogOptions(),
             on_failure=[DestinationPlan(f"dead{n}", opening(each)) for n, each in enumerate(self.destinations)],
-            function="arn:fn", keeps=keeps,
+            function="arn:fn", filters=filters,
         )  # fmt: skip
         self._limits = cap, memory_limit
         self.board = StatusBoard(lambda: EPOCH + now())

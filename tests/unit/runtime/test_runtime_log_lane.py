@@ -10,7 +10,8 @@ from runtime_log_world import LogRig
 from runtime_world import EPOCH, now
 
 from esm.checkpoint import Budget, Checkpoint, Span, Start
-from esm.model import Errored, Invocation, Outcome, Refused, Returned
+from esm.core.filtering import FilterSet
+from esm.model import DataKeys, Errored, Invocation, Outcome, Refused, Returned
 from esm.runtime.happenings import Filtered, Paused, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import (
     Bisected,
@@ -256,7 +257,7 @@ async def test_a_record_too_large_for_anybody_goes_to_the_destination_alone() ->
 
 @virtual
 async def test_filtered_records_move_the_mark() -> None:
-    rig = LogRig(keeps=lambda record: record.key != "b")
+    rig = LogRig(filters=FilterSet(['{"key": [{"anything-but": "b"}]}'], DataKeys()))
     ids = rig.put("abb")
     async with rig.running(5.0):
         pass

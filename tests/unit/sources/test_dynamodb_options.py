@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from esm.plugins import Permission, SourceContext
+from esm.plugins import Kind, Permission, SourceContext
 from esm.sources.dynamodb import PLUGIN, DynamoOptions
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
@@ -68,8 +68,8 @@ def test_a_missing_position_is_refused_in_awss_words() -> None:
         PLUGIN.make(DynamoOptions(stream=ARN), a_context(None))
 
 
-def test_order_is_kept_per_item() -> None:
-    assert PLUGIN.ordered(DynamoOptions(table="orders"))
+def test_a_mapping_has_the_options_of_its_kind() -> None:
+    assert PLUGIN.kind(DynamoOptions(table="orders")) is Kind.DYNAMODB
 
 
 def test_the_arn_decides_the_region() -> None:

@@ -76,7 +76,7 @@ async def test_a_time_to_come_is_refused() -> None:
 def test_starting_positions_that_make_no_sense_are_refused(position: str | None, time: float | None) -> None:
     from esm.plugins import SourceContext
 
-    context = SourceContext("m", {}, 0, lambda: 0.0, position, time)
+    context = SourceContext("m", {}, 0, lambda: 0.0, starting_position=position, starting_position_timestamp=time)
     with pytest.raises(ValueError, match="starting_position"):
         PLUGIN.make(KinesisOptions(stream=ARN), context)
 

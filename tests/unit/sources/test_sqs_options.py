@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from esm.clients.aws import AwsOptions
-from esm.plugins import SourceContext
+from esm.plugins import Kind, SourceContext
 from esm.sources.sqs import PLUGIN, SqsOptions
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -99,12 +99,14 @@ def test_a_wait_is_a_duration(given: object, seconds: float) -> None:
 def test_defaults() -> None:
     options = SqsOptions(arn=ARN)
     assert options.wait_time_seconds == 20
-    assert not PLUGIN.ordered(options)
+    assert PLUGIN.kind(options) is Kind.SQS
 
 
 def test_fifo_is_known_by_its_name() -> None:
-    assert PLUGIN.ordered(SqsOptions(arn=ARN + ".fifo"))
-    assert PLUGIN.ordered(SqsOptions(queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/a.fifo"))
+    assert PLUGIN.kind(SqsOptions(arn=ARN + ".fifo")) is Kind.FIFO
+    assert (
+        PLUGIN.kind(SqsOptions(queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/a.fifo")) is Kind.FIFO
+    )
 
 
 def test_name_and_account_come_from_either_address() -> None:

@@ -1,0 +1,43 @@
+"""The lanes of logs as a table: where each stands, how far behind, and what keeps it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+_ILL = {"Crowded": "yellow", "Lost": "red", "Retrying": "yellow", "Stalled": "red"}
+
+
+def lane_table(mappings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row per lane of each mapping; positions are never cut, they are there to be copied."""
+    table = Table("Mapping", "Lane", "State")
+    table.add_column("Position", overflow="fold")
+    for heading in ("Behind", "Iterator age", "Attempts"):
+        table.add_column(heading, justify="right")
+    table.add_column("Kept by", overflow="fold")
+    for mapping, seen in mappings.items():
+        for name, lane in seen.get("lanes", {}).items():
+            table.add_row(Text(mapping), Text(name), *_row(lane))
+    return table
+
+
+def _row(lane: Mapping[str, Any]) -> list[Text]:
+    return [
+        Text(lane["state"], style=_ILL.get(lane["state"], "")),
+        Text(lane["position"] or "-"),
+        _seconds(lane["behind_seconds"]),
+        _seconds(lane["iterator_age_seconds"]),
+        Text(str(lane["attempts"] or "-")),
+        Text(_kept_by(lane)),
+    ]
+
+
+def _kept_by(lane: Mapping[str, Any]) -> str:
+    by = lane["crowded_by"]
+    crowd = f"record {by['record']}" + (f" of key {by['key']}" if by["key"] else "") if by else ""
+    return "; ".join(filter(None, [lane["stalled"], crowd]))
+
+
+def _seconds(seconds: float | None) -> Text:
+    return Text("-" if seconds is None else f"{seconds:,.1f} s")

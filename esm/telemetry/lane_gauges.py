@@ -1,0 +1,45 @@
+"""The states of a log's lanes, read off the status board at each scrape: a lane that ended is gone from here."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.status import LANE_STATES, LaneStatus, MappingStatus
+
+_FIGURES: dict[str, tuple[str, Callable[[LaneFigures], float | None]]] = {
+    "esm_iterator_age_seconds": (
+        "Age of the oldest record of the lane that was read and is not finished, 0 if there is none",
+        lambda seen: seen.age,
+    ),
+    "esm_behind_latest_seconds": (
+        "How far the last read was from the end of the lane, as the source says",
+        lambda seen: seen.behind,
+    ),
+}
+
+
+def lane_families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
+    """With the labels `mapping` and `lane`; no sample where a lane does not tell."""
+    lanes = [(mapping, name, lane) for mapping, status in seen.items() for name, lane in status.lanes.items()]
+    for metric, (text, figure) in _FIGURES.items():
+        family = GaugeMetricFamily(metric, text, labels=["mapping", "lane"])
+        for mapping, name, lane in lanes:
+            value = None if lane.state == "Lost" else figure(lane.figures)
+            if value is not None:
+                family.add_metric([mapping, name], value)
+        yield family
+    yield _states(lanes)
+
+
+def _states(lanes: Iterable[tuple[str, str, LaneStatus]]) -> Metric:
+    family = GaugeMetricFamily(
+        "esm_lane_state",
+        "1 for the state that the lane is in, 0 for the others",
+        labels=["mapping", "lane", "state"],
+    )
+    for mapping, name, lane in lanes:
+        for state in LANE_STATES:
+            family.add_metric([mapping, name, state], float(lane.state == state))
+    return family
