@@ -6,8 +6,8 @@ import gc
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,8 +17,8 @@ from esm import __version__
 from esm.api.app import Api
 from esm.api.server import serve
 from esm.config.models import Settings
-from esm.errors import ConfigError
-from esm.ports import Target
+from esm.errors import ConfigError, StoreFailed
+from esm.ports import LaneStore, Target
 from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine, Unsettled
 from esm.runtime.happenings import Happening, State, to_all
@@ -28,6 +28,8 @@ from esm.runtime.world import World
 from esm.telemetry.logs import LogObserver
 from esm.telemetry.loop_lag import LoopLag
 from esm.telemetry.prometheus import PrometheusObserver
+
+OpensStore = Callable[[], AbstractAsyncContextManager[LaneStore]]
 
 _CREATING = "Creating"
 _MOST_NAMED = 1_000
@@ -52,7 +54,7 @@ class Daemon:
 
     async def run(self) -> bool:
         """True if everything was settled. Raises ConfigError, with nothing started, if an address is taken or a
-        target cannot be opened.
+        target or the store of positions cannot be opened.
         """
         lag = LoopLag(time.monotonic, asyncio.sleep)
         board = StatusBoard(time.time)
@@ -88,7 +90,14 @@ class Daemon:
         tell = to_all([board.tell, metrics.tell, log.tell, self._unsettled, self._notice_ready])
         world = World(time.monotonic, time.time, random.random, lambda: f"{random.getrandbits(128):032x}", tell)
         targets = {name: _explained(target) for name, target in self.plan.targets.items()}
-        return Engine(replace(self.plan, targets=targets), board, world, self.settings.shutdown_grace, self._stop)
+        store = None if self.plan.store is None else _kept(self.plan.store)
+        return Engine(
+            replace(self.plan, targets=targets, store=store),
+            board,
+            world,
+            self.settings.shutdown_grace,
+            self._stop,
+        )
 
     def _notice_ready(self, happening: Happening) -> None:
         """The configuration is applied when every mapping has begun, however it fares then."""
@@ -140,6 +149,21 @@ class Daemon:
 def _first(problems: BaseExceptionGroup[ConfigError]) -> ConfigError:
     found = problems.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+def _kept(opens: OpensStore) -> OpensStore:
+    """A store whose faults at opening (a directory that is missing, a file that is in use) say what to look at."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[LaneStore]:
+        async with AsyncExitStack() as stack:
+            try:
+                entered = await stack.enter_async_context(opens())
+            except StoreFailed as error:
+                raise ConfigError([f"state.url: {error}"]) from error
+            yield entered
+
+    return opened
 
 
 def _explained(target: TargetPlan) -> TargetPlan:

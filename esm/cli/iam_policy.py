@@ -64,11 +64,16 @@ def _one(found: Mapping[str, Policies], mapping: str, role: str | None) -> int:
 
 
 def _say_unknown(mapping: str, found: Policies) -> None:
-    resources = dict.fromkeys(each.resource for needs in found.values() for each in needs if "*" in each.resource)
+    resources = dict.fromkeys(each.resource for needs in found.values() for each in needs if _is_vague(each))
     warnings(
         f"mappings.{mapping}: the configuration does not say all of {resource}: write it instead of each *"
         for resource in resources
     )
+
+
+def _is_vague(need: Permission) -> bool:
+    """What stands below something that is named, such as the objects of a bucket, is all meant."""
+    return "*" in need.resource.removesuffix("/*")
 
 
 def _title(mapping: str, role: str | None) -> str:

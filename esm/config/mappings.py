@@ -170,9 +170,10 @@ class Mappings:
             said = duplicate(
                 source.kind, shown(body.entries["source"]), shown(body.entries["target"]), self._id(first)
             )
+            what = "stream" if source.kind in STREAMS else "queue"
             self.report.problem(
                 body,
-                f"same {'stream' if source.kind in STREAMS else 'queue'} and target as `{first}`: remove one (AWS: {said})",
+                f"same {what} and target as `{first}`: remove one (AWS: {said})",
             )
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
-from .harness import Answer, Function, daemon, function, until, write_config
+from .harness import Answer, Function, daemon, esm, function, until, write_config
 
 KEYS = [f"k{number}" for number in range(10)]
 POISON = "k3/7"
@@ -137,6 +137,20 @@ def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
     assert notice["requestContext"]["condition"] == "RetryAttemptsExhausted"
     (record,) = notice["esm"]["records"]
     assert b64decode(record["kinesis"]["data"]).decode() == POISON
+
+
+def test_a_state_that_cannot_be_kept_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    mapping = {
+        "source": "arn:aws:kinesis:us-east-1:123456789012:stream/s",
+        "target": "http://127.0.0.1:9/",
+        "starting_position": "LATEST",
+    }
+    state = {"url": f"sqlite://{tmp_path}/missing/state.db"}
+    config = write_config(tmp_path / "esm.yaml", "http://127.0.0.1:9", {"m": mapping}, state=state)
+    ended = esm("run", "--config", config)
+    assert ended.returncode == 2
+    assert "state.url: " in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.timeout(60)

@@ -61,6 +61,46 @@ def test_a_queue_by_url_is_not_looked_up(tmp_path: Path) -> None:
     assert said == ""
 
 
+STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
+READING_A_STREAM = [
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+]
+
+
+@pytest.mark.parametrize(
+    ("destination", "actions", "resource"),
+    [
+        (f"{ORDERS}", ["sqs:GetQueueUrl", "sqs:SendMessage"], ORDERS),
+        ("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", ["sqs:SendMessage"], ORDERS),
+        ("arn:aws:sns:eu-west-1:123456789012:t", ["sns:Publish"], "arn:aws:sns:eu-west-1:123456789012:t"),
+        ("s3://failed", ["s3:PutObject"], "arn:aws:s3:::failed/aws/lambda/*"),
+        (
+            "arn:aws:events:eu-west-1:123456789012:event-bus/b",
+            ["events:PutEvents"],
+            "arn:aws:events:eu-west-1:123456789012:event-bus/b",
+        ),
+    ],
+)
+def test_a_stream_and_its_destinations(
+    tmp_path: Path, destination: str, actions: list[str], resource: str
+) -> None:
+    fallback = f"{{type: lambda, arn: '{LAMBDA}:123456789012:function:f', aws: {{role_arn: '{ROLE}'}}}}"
+    to = f"destination_config: {{on_failure: {{destination: '{destination}', fallback: [{fallback}]}}}}"
+    own = f"  m: {{source: '{STREAM}', target: 'http://f/', starting_position: LATEST, {to}}}"
+    policies, said = printed(tmp_path, own)
+    assert said == ""
+    assert policies["m"]["Statement"] == [
+        allow(READING_A_STREAM, STREAM),
+        allow(actions, resource),
+        allow(["sts:AssumeRole"], ROLE),
+    ]
+    function = f"{LAMBDA}:123456789012:function:f"
+    assert policies[f"m as {ROLE}"]["Statement"] == [allow(["lambda:InvokeFunction"], function)]
+
+
 LAMBDA = "arn:aws:lambda:eu-west-1"
 
 

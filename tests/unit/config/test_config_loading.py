@@ -274,7 +274,7 @@ def test_everything_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         config.settings.namespace = "x"
     with pytest.raises(ValidationError):
-        config.queue(mappings["m"]).batch_size = 1
+        config.mappings["m"].options.batch_size = 1
     with pytest.raises(TypeError):
         config.mappings["n"] = None
 

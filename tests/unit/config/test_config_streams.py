@@ -147,8 +147,10 @@ def test_what_others_call_it_pastes_in_unchanged(tmp_path: Path, text: str) -> N
         ),
         (
             "scaling_config: {maximum_concurrency: 5}",
-            "is not supported for Kinesis streams: SQS standard and SQS FIFO support it; use "
-            "parallelization_factor",
+            (
+                "is not supported for Kinesis streams: SQS standard and SQS FIFO support it; use "
+                "parallelization_factor"
+            ),
         ),
         ("concurrency: 5", "is not for Kinesis streams: only queues have it; use parallelization_factor"),
         ("max_hold: 5s", "is not for Kinesis streams: only queues have it"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from esm.model import Invocation, Lane, Page, Record, Reply, Returned, Settlement, Terms
 from esm.options import Duration, Options, TargetOptions
-from esm.plugins import SourceContext, SourcePlugin, TargetContext, TargetPlugin
+from esm.plugins import Kind, SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import Codec, QueueReader, QueueSource, Target
 
 
@@ -79,7 +79,7 @@ async def open_echo(options: EchoOptions, context: TargetContext) -> AsyncIterat
     yield Echo()
 
 
-SHELF = SourcePlugin("shelf", ShelfOptions, parse_shelf, lambda options: False, make_shelf)
+SHELF = SourcePlugin("shelf", ShelfOptions, parse_shelf, lambda _: Kind.SQS, make_shelf)
 ECHO = TargetPlugin("echo", EchoOptions, lambda text: {} if text == "echo:" else None, open_echo)
 
 
@@ -88,6 +88,7 @@ async def test_a_plugin_of_somebody_else_is_made_and_opened() -> None:
     assert given is not None
     options = SHELF.options(**given)
     source = SHELF.make(options, SourceContext("orders", {}, 0.0, lambda: 0.0))
+    assert isinstance(source, ShelfSource)
     async with source.open(Lane("shelf")) as reader:
         assert await reader.read(10, 0.0) == Page()
     async with ECHO.open(ECHO.options(), TargetContext("echo", {})) as target:
