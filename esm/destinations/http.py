@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from yarl import URL
 
 from esm.clients.http import Answered, Broken, Exchange, HttpClient, Lapsed, Limits, Unreached, open_client
+from esm.clients.http.given import usable_headers, usable_url
 from esm.clients.tls import tls_context
 from esm.core.notice import text_of
 from esm.errors import Undeliverable
@@ -19,8 +20,6 @@ from esm.model import Notice
 from esm.options import Duration, Options, Secret
 from esm.plugins import DestinationContext, DestinationPlugin
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding"})
 _LONGEST_ANSWER = 64 * 1024
 _AT_AWS = re.compile(r"https?://(?:[\w-]+\.)*(?:sqs|queue)[\w.-]*\.(?:amazonaws\.com|api\.aws)/", re.IGNORECASE)
@@ -48,24 +47,12 @@ class HttpOptions(Options):
     @field_validator("url")
     @classmethod
     def _reachable(cls, text: str) -> str:
-        url = URL(text)
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("write http://host[:port]/path or https://host[:port]/path")
-        if url.user is not None or url.password is not None:
-            raise ValueError("no user or password in the URL: use headers, where they stay secret")
-        return text
+        return usable_url(text, "headers, where they stay")
 
     @field_validator("headers")
     @classmethod
     def _sendable(cls, headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
-        for name, value in headers.items():
-            if not _HEADER.fullmatch(name):
-                raise ValueError(f"{name!r} is no header name")
-            if name.lower() in _OURS:
-                raise ValueError(f"{name} is set by the engine")
-            if _UNPRINTABLE.search(value.get_secret_value()):
-                raise ValueError(f"{name} holds a line break or another control character")
-        return headers
+        return usable_headers(headers, _OURS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

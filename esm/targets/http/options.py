@@ -8,10 +8,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from yarl import URL
 
 from esm.clients.aws import AwsOptions
+from esm.clients.http.given import is_unprintable, usable_headers, usable_url
 from esm.options import Options, Secret, TargetOptions
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FUNCTION_URL = re.compile(r"\.lambda-url\.(?P<region>[a-z0-9-]+)\.on\.aws$")
 _OURS = frozenset(
     {
@@ -51,7 +50,7 @@ class Auth(_Hidden):
     def _one(self) -> Self:
         if [self.basic, self.bearer, self.aws_iam].count(None) != 2:
             raise ValueError("give one of basic: {username, password}, bearer and aws_iam")
-        if self.bearer is not None and _UNPRINTABLE.search(self.bearer.get_secret_value()):
+        if self.bearer is not None and is_unprintable(self.bearer):
             raise ValueError("bearer holds a line break or another control character")
         return self
 
@@ -107,24 +106,12 @@ class HttpOptions(TargetOptions):
     @field_validator("url")
     @classmethod
     def _reachable(cls, text: str) -> str:
-        url = URL(text)
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("write http://host[:port]/path or https://host[:port]/path")
-        if url.user is not None or url.password is not None:
-            raise ValueError("no user or password in the URL: use auth, where it stays secret")
-        return text
+        return usable_url(text, "auth, where it stays")
 
     @field_validator("headers")
     @classmethod
     def _sendable(cls, headers: Mapping[str, Secret]) -> Mapping[str, Secret]:
-        for name, value in headers.items():
-            if not _TOKEN.fullmatch(name):
-                raise ValueError(f"{name!r} is no header name")
-            if name.lower() in _OURS:
-                raise ValueError(f"{name} is set by the engine")
-            if _UNPRINTABLE.search(value.get_secret_value()):
-                raise ValueError(f"{name} holds a line break or another control character")
-        return headers
+        return usable_headers(headers, _OURS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
