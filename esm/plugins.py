@@ -12,7 +12,7 @@ from typing import Any
 
 from esm.model import DataKeys
 from esm.options import Options, TargetOptions
-from esm.ports import Destination, LogSource, QueueSource, Target
+from esm.ports import Destination, GroupSource, LogSource, QueueSource, Target
 
 
 class Kind(StrEnum):
@@ -81,7 +81,7 @@ class SourcePlugin:
 
     `parse` turns the one-line form into options, or returns None if the text is not for this kind.
     `kind` tells from the options which of AWS's kinds of source it is, or is like: that decides which options a
-    mapping has. `make` gives a `QueueSource` for a queue and a `LogSource` for a stream.
+    mapping has. `make` gives a `QueueSource` for a queue, a `LogSource` for a stream, a `GroupSource` for a topic.
     `make` does no I/O; it raises ValueError with a text for the user when the options make no sense together.
     `data_keys` says where filters find a record's data in what the codec's `view` gives. `permissions` says what
     it needs on AWS.
@@ -91,7 +91,7 @@ class SourcePlugin:
     options: type[Options]
     parse: Callable[[str], Mapping[str, Any] | None]
     kind: Callable[[Any], Kind]
-    make: Callable[[Any, SourceContext], QueueSource | LogSource]
+    make: Callable[[Any, SourceContext], QueueSource | LogSource | GroupSource]
     data_keys: DataKeys = DataKeys()  # noqa: RUF009 - frozen
     permissions: Permissions = lambda *_: ()
 

@@ -139,6 +139,47 @@ class LogSource(Protocol):
         """Reads on behind a position, or from a start. Raises `Disconnected`, `LaneGone`."""
 
 
+class Membership(Protocol):
+    """Our part of a group that shares the lanes of a log out among its members, and keeps their positions."""
+
+    @property
+    def rows(self) -> "LaneStore":
+        """Where the checkpoints of our lanes are kept, fenced by the group.
+
+        A write raises `LostLease` for a lane that is not ours any more.
+        """
+
+    def lanes(self) -> AsyncIterator[Collection[Lane]]:
+        """The lanes that are ours now, and again whenever that changes.
+
+        Asking for the next set says: the last one is applied, and what left it has been drained or cut off. Who
+        shares the lanes out may be kept waiting that long. Raises `Disconnected`; then it
+        is asked anew.
+        """
+
+    def open(self, lane: Lane, after: Position | None) -> AbstractAsyncContextManager[LogReader]:
+        """Reads on behind a position; None: from where the mapping begins, which the group keeps from then on.
+
+        Raises `Disconnected`, `LostLease`.
+        """
+
+
+@runtime_checkable
+class GroupSource(Protocol):
+    """A log whose lanes a group shares out. Cheap to make; no I/O before `join`."""
+
+    @property
+    def codec(self) -> LogCodec:
+        """Renders and describes the records that this source's readers return."""
+
+    @property
+    def drain(self) -> float:
+        """How long a lane that was taken from us may finish what is under way, in seconds."""
+
+    def join(self) -> AbstractAsyncContextManager[Membership]:
+        """Becomes a member; leaves the group at the end. Raises `Disconnected`."""
+
+
 class Destination(Protocol):
     """Where notices of records that were given up go."""
 

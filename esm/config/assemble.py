@@ -10,7 +10,7 @@ from esm.config.models import Config, MappingConfig, Settings, TargetConfig
 from esm.config.on_failure import destinations_of, function_of
 from esm.config.stream_options import StreamOptions
 from esm.core.filtering import FilterSet
-from esm.ports import LogSource, QueueSource
+from esm.ports import GroupSource, LogSource, QueueSource
 from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, MappingPlan, QueueOptions, TargetPlan
 from esm.stores import open_store
 from esm.targets.rate import Rate
@@ -47,7 +47,7 @@ def _mapping(
         name=mapping.name,
         id=mapping.id,
         enabled=mapping.options.enabled,
-        source=cast("LogSource", source),
+        source=cast("LogSource | GroupSource", source),
         target=mapping.target,
         options=_log_options(mapping.options),
         on_failure=destinations_of(mapping.on_failure, settings),

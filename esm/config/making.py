@@ -7,12 +7,12 @@ from esm.config.mapping_options import MappingOptions
 from esm.config.models import MappingConfig, Settings, TargetConfig
 from esm.config.stream_options import StreamOptions
 from esm.plugins import SourceContext, TargetContext
-from esm.ports import LogSource, QueueSource, Target
+from esm.ports import GroupSource, LogSource, QueueSource, Target
 
 
 def source_of(
     mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
-) -> QueueSource | LogSource:
+) -> QueueSource | LogSource | GroupSource:
     """Raises ValueError when the plugin finds that options make no sense together."""
     given = mapping.options
     context = SourceContext(

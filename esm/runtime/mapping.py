@@ -1,20 +1,21 @@
 """One mapping: its source's lanes, each driven by the discipline that fits, until it is told to stop."""
 
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from esm.errors import Disconnected
 from esm.model import Lane
-from esm.ports import LaneStore
+from esm.ports import GroupSource, LaneStore
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.runtime.follow import Barrier, follow
-from esm.runtime.happenings import Crashed, SourceFailed, SourceRecovered, State
+from esm.runtime.group_mapping import GroupMapping
+from esm.runtime.happenings import State
 from esm.runtime.log_mapping import LogMapping
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan, MappingPlan, QueueOptions
 from esm.runtime.queue_lane import QueueLane
 from esm.runtime.signals import Stop
+from esm.runtime.source_health import SourceHealth
 from esm.runtime.world import World
 
 _BY_LANES = QueueOptions()
@@ -53,16 +54,18 @@ class MappingRun:
             withdraw()
         tell(State(name, "Disabled"))
 
-    def _discipline(self) -> "LogMapping | QueueMapping":
+    def _discipline(self) -> "GroupMapping | LogMapping | QueueMapping":
         company, plan = self.company, self.plan
         memory, board, world = company.memory, company.board, company.world
         if isinstance(plan, MappingPlan):
             dispatcher = Dispatcher(plan.name, self.shared, plan.options, world)
             return QueueMapping(plan, dispatcher, memory, board, world)
+        dispatcher = Dispatcher(plan.name, self.shared, _BY_LANES, world)
+        if isinstance(plan.source, GroupSource):
+            return GroupMapping(plan, plan.source, dispatcher, memory, board, world)
         if company.store is None:
             raise ValueError(f"{plan.name} reads a log, and there is no store for its positions")
-        dispatcher = Dispatcher(plan.name, self.shared, _BY_LANES, world)
-        return LogMapping(plan, dispatcher, company.store, memory, board, world)
+        return LogMapping(plan, plan.source, dispatcher, company.store, memory, board, world)
 
 
 @dataclass(slots=True)
@@ -74,11 +77,15 @@ class QueueMapping:
     memory: Memory
     board: StatusBoard
     world: World
-    _broken: bool = field(default=False, init=False)
+    _health: SourceHealth = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._health = SourceHealth(self.plan.name, self.world)
 
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained."""
-        await follow(self._lanes(), self._run_lane, stop=stop, barrier=Barrier(self._report, self.world))
+        barrier = Barrier(self._health.report, self.world)
+        await follow(self._lanes(), self._run_lane, stop=stop, barrier=barrier)
 
     async def _lanes(self) -> AsyncIterator[Mapping[str, Lane]]:
         async for lanes in self.plan.source.lanes():
@@ -86,20 +93,10 @@ class QueueMapping:
 
     async def _run_lane(self, _name: str, lane: Lane, stop: Stop) -> None:
         async with self.plan.source.open(lane) as reader:
-            if self._broken:
-                self._broken = False
-                self.world.tell(SourceRecovered(self.plan.name))
+            self._health.well_again()
             run = QueueLane(self.plan, reader, self.dispatcher, memory=self.memory, world=self.world, stop=stop)
             self.board.attach(self.plan.name, run.live)
             try:
                 await run.run()
             finally:
                 self.board.detach(self.plan.name)
-
-    def _report(self, _lane: Hashable, error: BaseException, pause: float) -> None:
-        name = self.plan.name
-        self._broken = True
-        if isinstance(error, Disconnected):
-            self.world.tell(SourceFailed(name, error.code, error.reason, pause))
-        else:
-            self.world.tell(Crashed(name, error, pause))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from esm.core.filtering import FilterSet
 from esm.core.log_judging import INFINITE
-from esm.ports import Destination, LaneStore, LogSource, Pace, QueueSource, Target
+from esm.ports import Destination, GroupSource, LaneStore, LogSource, Pace, QueueSource, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class LogPlan:
     name: str
     id: str
     enabled: bool
-    source: LogSource
+    source: LogSource | GroupSource
     target: str
     options: LogOptions
     on_failure: Sequence[DestinationPlan] = ()

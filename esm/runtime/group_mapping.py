@@ -1,0 +1,112 @@
+"""One mapping over a log whose lanes a group shares out: those that are ours run, until it is told to stop.
+
+The group says which lanes these are, and keeps their positions. A lane that is taken from us stops reading,
+finishes what is under way if that is soon, and is cut off otherwise: whoever has it next begins behind what is
+committed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from esm.core.backoff import Backoff
+from esm.errors import Disconnected
+from esm.model import Lane
+from esm.ports import GroupSource, LogReader, Membership
+from esm.runtime.board import StatusBoard
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.follow import Barrier, follow
+from esm.runtime.lane_row import HeldRow
+from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
+from esm.runtime.log_lane import Shared
+from esm.runtime.memory import Memory
+from esm.runtime.plan import LogPlan
+from esm.runtime.signals import Stop
+from esm.runtime.source_health import SourceHealth
+from esm.runtime.world import World
+
+_UNJOINED = Backoff(base=1.0, cap=300.0)
+
+
+@dataclass(slots=True)
+class GroupMapping:
+    """Drives our lanes of `source` as `plan` says; what it shares with others is handed in."""
+
+    plan: LogPlan
+    source: GroupSource
+    dispatcher: Dispatcher
+    memory: Memory
+    board: StatusBoard
+    world: World
+    _health: SourceHealth = field(init=False)
+    _ours: Collection[str] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self._health = SourceHealth(self.plan.name, self.world)
+
+    async def run(self, stop: Stop) -> None:
+        """Returns when every lane has drained and the group is left."""
+        async with shared_by_lanes(self.plan, self.dispatcher, self.memory, self.world) as shared:
+            failures = 0
+            while not stop.is_set():
+                try:
+                    async with self.source.join() as membership:
+                        failures = 0
+                        await self._follow(shared, membership, stop)
+                except Disconnected as problem:
+                    failures += 1
+                    pause = _UNJOINED.pause(failures, self.world.chance())
+                    self._health.report("", problem, pause)
+                    await stop.within(pause)
+
+    async def _follow(self, shared: Shared, membership: Membership, stop: Stop) -> None:
+        def open_reader(lane: Lane, row: HeldRow) -> AbstractAsyncContextManager[LogReader]:
+            return membership.open(lane, row.found.at)
+
+        lanes = LaneRunner(shared, membership.rows, open_reader, _NO_LINEAGE, self._health)
+
+        async def run_lane(name: str, lane: Lane, own: Stop) -> None:
+            await self._run_lane(lanes, name, lane, own)
+
+        self.board.attach(self.plan.name, lanes.live)
+        try:
+            barrier = Barrier(self._health.report, self.world)
+            await follow(self._wanted(membership), run_lane, stop=stop, barrier=barrier)
+        finally:
+            self.board.detach(self.plan.name)
+
+    async def _wanted(self, membership: Membership) -> AsyncIterator[Mapping[str, Lane]]:
+        async for lanes in membership.lanes():
+            self._health.well_again()
+            self._ours = {lane.name for lane in lanes}
+            yield {lane.name: lane for lane in lanes}
+
+    async def _run_lane(self, lanes: LaneRunner, name: str, lane: Lane, stop: Stop) -> None:
+        """A stop of the whole mapping has the engine's patience, one that the group asks for has the source's."""
+        try:
+            async with asyncio.timeout(None) as patience:
+                withdraw = stop.then(lambda: self._drain(name, patience))
+                try:
+                    await lanes.run(lane, stop)
+                finally:
+                    withdraw()
+        except TimeoutError:
+            if not patience.expired():
+                raise
+
+    def _drain(self, name: str, patience: asyncio.Timeout) -> None:
+        if name not in self._ours:
+            patience.reschedule(asyncio.get_running_loop().time() + self.source.drain)
+
+
+def _is_listed(_: Lane) -> bool:
+    """What the group gave us is there until the group takes it."""
+    return True
+
+
+def _over(_: Lane, __: Collection[Lane] | None) -> None:
+    """A partition never ends."""
+
+
+_NO_LINEAGE = Lineage(_is_listed, _over)

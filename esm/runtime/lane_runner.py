@@ -1,0 +1,131 @@
+"""Runs the lanes of one mapping over a log, each from taking its row to its end, and knows those that are open.
+
+Which lanes there are is for others to say: lineage for the shards of a stream, the group for the partitions of a
+topic.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from esm.checkpoint import Checkpoint
+from esm.core.backoff import Backoff
+from esm.errors import LaneGone, LostLease
+from esm.model import Lane
+from esm.ports import LaneStore, LogReader
+from esm.runtime.dispatch import Dispatcher
+from esm.runtime.dropping import Outlet
+from esm.runtime.lane_happenings import LaneEnded, LaneLost, LaneStarted, LaneStopped, RecordsLost
+from esm.runtime.lane_row import HeldRow, take_row
+from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.log_lane import LogLane, Shared
+from esm.runtime.memory import Memory
+from esm.runtime.plan import LogPlan
+from esm.runtime.signals import Stop
+from esm.runtime.source_health import SourceHealth
+from esm.runtime.status import Live
+from esm.runtime.world import World
+
+_TAKE_AGAIN = Backoff(base=10.0, cap=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What the owner of the lanes has to say: is a lane still there, and that one is over, with its children."""
+
+    is_listed: Callable[[Lane], bool]
+    over: Callable[[Lane, Collection[Lane] | None], None]
+
+
+@dataclass(slots=True)
+class LaneRunner:
+    """`open_reader` opens a lane behind what its row says."""
+
+    shared: Shared
+    store: LaneStore
+    open_reader: Callable[[Lane, HeldRow], AbstractAsyncContextManager[LogReader]]
+    lineage: Lineage
+    health: SourceHealth
+    _lanes: dict[str, LogLane] = field(default_factory=dict, init=False)
+
+    async def run(self, lane: Lane, stop: Stop) -> None:
+        """Until it has ended or is stopped; a row that somebody else wrote is taken again after a while."""
+        world = self.shared.world
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._open_lane(lane, stop)
+            except* LostLease:
+                failures += 1
+                pause = _TAKE_AGAIN.pause(failures, world.chance())
+                world.tell(LaneLost(self.shared.plan.name, lane.name, pause))
+                await stop.within(pause)
+            else:
+                return
+
+    def live(self) -> Live:
+        """The figures of this moment, over all lanes."""
+        lanes = self.figures()
+        each_lane = lanes.values()
+        dispatcher = self.shared.dispatcher
+        return Live(
+            concurrency=dispatcher.in_flight,
+            concurrency_limit=len(lanes) * self.shared.plan.options.parallelization_factor,
+            pollers=len(lanes),
+            gathered=sum(each.gathered for each in each_lane),
+            held_bytes=sum(each.held_bytes for each in each_lane),
+            circuit_open=dispatcher.circuit_open,
+            lanes=lanes,
+        )
+
+    def figures(self) -> Mapping[str, LaneFigures]:
+        """Each lane that is open, by name."""
+        return {name: lane.figures() for name, lane in tuple(self._lanes.items())}
+
+    async def _open_lane(self, lane: Lane, stop: Stop) -> None:
+        plan, world = self.shared.plan, self.shared.world
+        row = await take_row(self.store, plan.id, lane.name, world.new_id())
+        if row.found.ended:
+            self._over(lane, None)
+            return
+        try:
+            async with self.open_reader(lane, row) as reader:
+                self.health.well_again()
+                is_listed = partial(self.lineage.is_listed, lane)
+                await self._drive(
+                    LogLane(self.shared, lane, reader, row, stop=stop, is_listed=is_listed), row.found
+                )
+        except LaneGone:
+            if self.lineage.is_listed(lane):
+                raise
+            world.tell(RecordsLost(plan.name, lane.name, 0))
+            self._over(lane, None)
+
+    async def _drive(self, run: LogLane, opened: Checkpoint) -> None:
+        name, lane, world = self.shared.plan.name, run.lane, self.shared.world
+        world.tell(LaneStarted(name, lane.name, opened.at, careful=not opened.clean))
+        self._lanes[lane.name] = run
+        try:
+            await run.run()
+        finally:
+            del self._lanes[lane.name]
+        if run.has_ended:
+            self._over(lane, run.feeder.children)
+        else:
+            world.tell(LaneStopped(name, lane.name, run.figures().at))
+
+    def _over(self, lane: Lane, children: Collection[Lane] | None) -> None:
+        names = None if children is None else [child.name for child in children]
+        self.shared.world.tell(LaneEnded(self.shared.plan.name, lane.name, names))
+        self.lineage.over(lane, children)
+
+
+@asynccontextmanager
+async def shared_by_lanes(
+    plan: LogPlan, dispatcher: Dispatcher, memory: Memory, world: World
+) -> AsyncIterator[Shared]:
+    """What the lanes of a mapping have in common, with its destinations open."""
+    async with AsyncExitStack() as opened:
+        outlets = [Outlet(each.name, await opened.enter_async_context(each.open())) for each in plan.on_failure]
+        yield Shared(plan, dispatcher, outlets, memory, world)
