@@ -1,7 +1,7 @@
-"""The account of one queue: where every message that was sent ended.
+"""The account of one source, a queue, a stream or a table: where every message that was sent ended.
 
 Pure, and blind to the engine: it is given what was sent, what the function wrote down, and what was found in the
-queue and in its dead letters.
+queue and among the dead letters. What the on-failure destination of a stream was told of is a dead letter too.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +22,8 @@ class Account(Struct, frozen=True):
     dead-lettered without a reason, or worked off although they cannot be. `overtaken`: see `_overtaken`.
     """
 
-    queue: str
+    source: str
+    ordered: bool
     sent: int
     delivered: int
     dead: int
@@ -42,25 +43,32 @@ class Account(Struct, frozen=True):
         return self.sent == self.delivered + self.dead + self.waiting and not any(wrong)
 
 
-def drawn_up(
-    queue: str, sent: Sequence[Message], journal: Sequence[Entry], dead: Collection[str], waiting: Collection[str]
-) -> Account:
-    """`journal` in the order of time, and of this queue only; `dead` and `waiting` are ids of messages."""
+class Found(Struct, frozen=True):
+    """Ids of messages where they were found; `behind`: those that may be dead without being poison themselves."""
+
+    dead: Collection[str] = ()
+    waiting: Collection[str] = ()
+    behind: Collection[str] = ()
+
+
+def drawn_up(source: str, sent: Sequence[Message], journal: Sequence[Entry], found: Found) -> Account:
+    """`journal` in the order of time, and of this source only."""
     known = {message.id: message for message in sent}
     done = Counter(entry.id for entry in journal if entry.done)
-    delivered, dead, waiting = set(done), set(dead), set(waiting)
-    found = delivered | dead | waiting
-    behind = {id_ for id_ in dead if id_ in known and _behind_poison(known[id_], sent)}
+    delivered, dead, waiting = set(done), set(found.dead), set(found.waiting)
+    anywhere = delivered | dead | waiting
+    behind = dead & set(found.behind)
     return Account(
-        queue=queue,
+        source=source,
+        ordered=any(message.group for message in sent),
         sent=len(known),
         delivered=len(delivered),
         dead=len(dead),
         behind=len(behind),
         waiting=len(waiting),
         repeated=sum(times > 1 for times in done.values()),
-        lost=sorted(known.keys() - found),
-        strangers=sorted(found - known.keys()),
+        lost=sorted(known.keys() - anywhere),
+        strangers=sorted(anywhere - known.keys()),
         twice=sorted((delivered & (dead | waiting)) | (dead & waiting)),
         misplaced=sorted(_misplaced(known.values(), delivered, dead - behind)),
         overtaken=sorted(_overtaken(sent, journal, dead)),
@@ -73,8 +81,12 @@ def _misplaced(messages: Collection[Message], delivered: set[str], dead: set[str
     return (sound & dead) | (poison & delivered)
 
 
-def _behind_poison(message: Message, sent: Sequence[Message]) -> bool:
-    """In a group that stops at a failure, what was received with the failing message fails with it, each time."""
+def behind_poison(sent: Sequence[Message]) -> set[str]:
+    """In a message group that stops at a failure, what was received with the failing message fails with it."""
+    return {message.id for message in sent if _stands_behind_poison(message, sent)}
+
+
+def _stands_behind_poison(message: Message, sent: Sequence[Message]) -> bool:
     return (
         message.group is not None
         and message.nature is not Nature.POISON

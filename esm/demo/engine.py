@@ -5,70 +5,19 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import aiohttp
 from msgspec import Struct
 
+from esm.demo.example import Setting
 from esm.demo.failures import DemoFailed
 from esm.demo.journal import FOLDER_VARIABLE
 from esm.demo.process import Program, Running, environment, running
-from esm.demo.sqs import Queue
 
 _START_SECONDS = 20.0
 _READY = re.compile(r'"message":"ready".*"metrics":"(http://[^"]+)/metrics"')
 _TAKEN = "server.listen: "
-
-_CONFIG = Template("""\
-namespace: demo
-aws: {region: us-east-1, endpoint_url: "$endpoint"}
-server: {listen: "127.0.0.1:$port"}
-shutdown_grace: 10s
-targets:
-  function: {type: python, handler: "$handler", timeout: 20s}
-mappings:
-  orders:
-    source: {type: sqs, arn: "$orders", wait_time_seconds: 2} # short long polls, so that it stops soon
-    target: function
-    batch_size: 10
-    function_response_types: [ReportBatchItemFailures]
-  payments:
-    source: {type: sqs, arn: "$payments", wait_time_seconds: 2}
-    target: function
-    batch_size: 10
-    function_response_types: [ReportBatchItemFailures]
-    fifo_failure: group # what follows a failed message of a group waits until that one has succeeded or is dead
-""")
-
-
-class Setting(Struct, frozen=True):
-    """What the engine is started with; everything it writes goes below `work`.
-
-    `port`: where its metrics and status are wanted, 0 for any.
-    """
-
-    work: Path
-    endpoint: str
-    port: int
-    handler: str
-    orders: Queue
-    payments: Queue
-
-    @property
-    def journal(self) -> Path:
-        """The folder that the function writes to."""
-        return self.work / "journal"
-
-    @property
-    def config(self) -> Path:
-        """The configuration file."""
-        return self.work / "demo.yaml"
-
-    @property
-    def log(self) -> Path:
-        """What it says."""
-        return self.work / "esm.log"
 
 
 class Engine(Struct, frozen=True):
@@ -98,7 +47,7 @@ async def engine(session: aiohttp.ClientSession, setting: Setting) -> AsyncItera
     """
     setting.journal.mkdir()
     for port in (setting.port, 0):
-        _configure(setting, port)
+        setting.configure(port)
         async with running(_program(setting)) as run:
             try:
                 await run.ready(lambda: _is_ready(session, setting.log), _START_SECONDS)
@@ -108,18 +57,6 @@ async def engine(session: aiohttp.ClientSession, setting: Setting) -> AsyncItera
                 continue
             yield Engine(run, setting, session, _listens_at(setting.log) or "")
             return
-
-
-def _configure(setting: Setting, port: int) -> None:
-    setting.config.write_text(
-        _CONFIG.substitute(
-            endpoint=setting.endpoint,
-            port=port,
-            handler=setting.handler,
-            orders=setting.orders.arn,
-            payments=setting.payments.arn,
-        )
-    )
 
 
 def command(*arguments: str) -> Sequence[str]:

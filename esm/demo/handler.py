@@ -1,10 +1,13 @@
-"""The function of the demonstration: works off what it can, and reports the rest as partial failures."""
+"""The function of the demonstration: works off what it can, and reports the rest as partial failures.
 
-import json
+One function for queues, stream and table: the records of an event are always of one source.
+"""
+
 import time
 from typing import Any
 
-from esm.demo.journal import note
+from esm.demo.journal import note, noted
+from esm.demo.records import item_identifier, message_in
 from esm.demo.workload import Nature
 
 _WORK = 0.01
@@ -12,25 +15,44 @@ _WORK = 0.01
 
 
 def handle(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Answers as AWS's page "Handling errors for an SQS event source" asks: failed messages by their ids.
+    """Answers as AWS's pages on partial batch responses ask: with what names the records that failed."""
+    records = event["Records"]
+    failed = _from_queue(records) if records[0]["eventSource"] == "aws:sqs" else _from_stream(records)
+    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
 
-    In a message group it stops at the first failure, because what follows must not overtake it. It does not
-    have to report those: `fifo_failure: group` leaves them to the queue.
+
+def _from_queue(records: list[dict[str, Any]]) -> list[str]:
+    """In a message group it stops at the first failure, because what follows must not overtake it.
+
+    It does not have to report those: `fifo_failure: group` leaves them to the queue.
     """
     failed: list[str] = []
     stopped: set[str] = set()
-    for record in event["Records"]:
-        message = json.loads(record["body"])
+    for record in records:
+        message = message_in(record)
         if message["group"] in stopped:
             continue
-        done = _work(message["nature"], int(record["attributes"]["ApproximateReceiveCount"]))
-        note(message["id"], done=done)
-        if not done:
-            failed.append(record["messageId"])
+        if not _work(message, again=int(record["attributes"]["ApproximateReceiveCount"]) > 1):
+            failed.append(item_identifier(record))
             stopped.update({message["group"]} - {None})
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return failed
 
 
-def _work(nature: str, receives: int) -> bool:
+def _from_stream(records: list[dict[str, Any]]) -> list[str]:
+    """It stops at the first failure, because the batch comes again from there.
+
+    A stream does not count deliveries, so the function looks up whether it has seen a message before.
+    """
+    for record in records:
+        message = message_in(record)
+        again = message["nature"] == Nature.FLAKY and noted(message["id"])
+        if not _work(message, again=again):
+            return [item_identifier(record)]
+    return []
+
+
+def _work(message: dict[str, Any], *, again: bool) -> bool:
     time.sleep(_WORK)
-    return nature == Nature.GOOD or (nature == Nature.FLAKY and receives > 1)
+    done = message["nature"] == Nature.GOOD or (message["nature"] == Nature.FLAKY and again)
+    note(message["id"], done=done)
+    return done

@@ -31,6 +31,11 @@ def note(message_id: str, *, done: bool) -> None:
         file.write(f"{line}\n")
 
 
+def noted(message_id: str) -> bool:
+    """Whether a worker process, this or another, has taken it up before."""
+    return any(entry.id == message_id for entry in entries(Path(os.environ[FOLDER_VARIABLE])))
+
+
 def entries(folder: Path) -> Sequence[Entry]:
     """Everything noted, in the order of time."""
     lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]

@@ -1,39 +1,47 @@
-"""The demonstration from beginning to end: emulator, queues, engine, watching, and the account."""
+"""The demonstration from beginning to end: servers, sources, engine, watching, and the account."""
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
-from esm.demo.account import Account, drawn_up
 from esm.demo.emulator import emulator
-from esm.demo.engine import Engine, Setting, engine
+from esm.demo.engine import Engine, engine
+from esm.demo.example import Setting
 from esm.demo.failures import DemoFailed
 from esm.demo.journal import entries
+from esm.demo.kinesis_local import stream_server
 from esm.demo.process import free_port
 from esm.demo.show import Progress, report
-from esm.demo.sqs import Queue, Sqs
-from esm.demo.workload import Message, orders, payments, trickle
+from esm.demo.stage import Stage, built
+from esm.demo.watching import Stillness
+from esm.demo.workload import Message, changes, clicks, orders, payments, trickle
 from esm.runtime.signals import Stop
 
-_QUEUES = {"orders": "orders", "payments": "payments.fifo"}
-_VISIBILITY = 2
+_WORDS = {
+    "orders": "messages to the queue orders",
+    "payments": "messages to the queue payments.fifo",
+    "clicks": "records to the stream clicks",
+    "accounts": "changes to the table accounts",
+}
 _LONGEST = 45.0
 _LOOK_EVERY = 0.25
 _TRICKLE_EVERY = 1.0
 _CALL_SECONDS = 10.0
+_FIRST_CLICK_SECONDS = 10.0
+_LAST_RECORDS_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
     """`port`: where metrics and status are wanted; another is taken if it is in use. `handler`: the function.
 
-    `sent`: what is sent at first, by mapping.
+    `sent`: what is sent, by mapping; the second half of the clicks follows while the first one is read.
     """
 
     console: Console
@@ -41,31 +49,18 @@ class Demo:
     port: int = 9464
     handler: str = "esm.demo.handler:handle"
     sent: Mapping[str, Sequence[Message]] = field(
-        default_factory=lambda: {"orders": orders(), "payments": payments()}
+        default_factory=lambda: {
+            "orders": orders(),
+            "payments": payments(),
+            "clicks": clicks(),
+            "accounts": changes(),
+        }
     )
 
-
-@dataclass(slots=True)
-class _Stage:
-    """The two queues and what has been sent to them, by the name of their mapping."""
-
-    sqs: Sqs
-    queues: dict[str, Queue]
-    sent: dict[str, list[Message]]
-
-    async def fill(self) -> None:
-        for name, messages in self.sent.items():
-            await self.sqs.send(self.queues[name], messages)
-
-    async def add(self, name: str, message: Message) -> None:
-        self.sent[name].append(message)
-        await self.sqs.send(self.queues[name], [message])
-
-    async def left(self) -> int:
-        return sum([await self.sqs.left(queue.url) for queue in self.queues.values()])
-
-    async def dead(self) -> dict[str, int]:
-        return {name: await self.sqs.left(queue.dead_url) for name, queue in self.queues.items()}
+    @property
+    def half(self) -> int:
+        """How many of the clicks come before the split."""
+        return len(self.sent["clicks"]) // 2
 
 
 async def play(demo: Demo, stop: Stop) -> bool:
@@ -78,11 +73,12 @@ async def play(demo: Demo, stop: Stop) -> bool:
         async with AsyncExitStack() as opened:
             with interruptible(stop):
                 stage, started = await _begin(demo, Path(folder), opened)
+                await _go_on(demo, stage, started.setting)
                 await _watch(demo, stage, started)
             if demo.serve:
                 await _serve(demo, stage, started, stop)
             await _stop(started)
-            accounts = await _accounts(stage, started.setting)
+            accounts = await stage.accounts(started.setting.journal)
     report(demo.console, accounts)
     return all(account.balanced and (demo.serve or not account.waiting) for account in accounts)
 
@@ -103,54 +99,88 @@ def interruptible(stop: Stop) -> Iterator[None]:
         withdraw()
 
 
-async def _begin(demo: Demo, work: Path, opened: AsyncExitStack) -> tuple[_Stage, Engine]:
-    """Full queues, and an engine that is ready."""
+async def _begin(demo: Demo, work: Path, opened: AsyncExitStack) -> tuple[Stage, Engine]:
+    """Full sources, and an engine that is ready."""
+    say = _teller(demo.console)
     timeout = aiohttp.ClientTimeout(total=_CALL_SECONDS)
     session = await opened.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-    endpoint = await opened.enter_async_context(emulator(session, work, demo.console.print))
-    stage = await _set_up(demo, Sqs(session, endpoint))
+    endpoint = await opened.enter_async_context(emulator(session, work, say))
+    stream = await opened.enter_async_context(stream_server(session, work, endpoint, say))
+    stage = await built(session, endpoint, stream)
+    for name, messages in demo.sent.items():
+        await stage.send(name, messages[: demo.half] if name == "clicks" else messages)
+        say(f"Sent {len(stage.sent[name])} {_WORDS[name]}, poison among them.")
     port = free_port(demo.port)
-    setting = Setting(work=work, endpoint=endpoint, port=port, handler=demo.handler, **stage.queues)
+    setting = Setting(work, endpoint, stream, port, demo.handler, stage.names)
     return stage, await opened.enter_async_context(engine(session, setting))
 
 
-async def _set_up(demo: Demo, sqs: Sqs) -> _Stage:
-    queues = {name: await sqs.create(queue, _VISIBILITY) for name, queue in _QUEUES.items()}
-    stage = _Stage(sqs, queues, {name: list(messages) for name, messages in demo.sent.items()})
-    await stage.fill()
-    for name, messages in stage.sent.items():
-        demo.console.print(f"Sent {len(messages)} messages to the queue {queues[name].name}, poison among them.")
-    return stage
+async def _go_on(demo: Demo, stage: Stage, setting: Setting) -> None:
+    """While the stream is being read, splits it if its server can, and sends the rest."""
+    await _first_taken_up({message.id for message in stage.sent["clicks"]}, setting)
+    split = ""
+    if setting.stream.splits:
+        parent, children = await stage.stream.split()
+        split = f"Split {parent} of the stream into {' and '.join(children)} while it is read, and sent "
+    rest = demo.sent["clicks"][demo.half :]
+    await stage.send("clicks", rest)
+    _teller(demo.console)(f"{split or 'Sent '}{len(rest)} more {_WORDS['clicks']}.")
 
 
-async def _watch(demo: Demo, stage: _Stage, started: Engine) -> None:
-    """Shows progress until both queues are empty, as the queues themselves say, or for 45 s."""
+async def _first_taken_up(ids: Collection[str], setting: Setting) -> None:
+    """Returns when the function has seen one of these messages; after 10 s it is not waited for."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_CLICK_SECONDS):
+            while True:
+                if any(entry.id in ids for entry in entries(setting.journal)):
+                    return
+                await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _watch(demo: Demo, stage: Stage, started: Engine) -> None:
+    """Shows progress until nothing is left, as the sources and the journal say, or for 45 s."""
     progress = Progress(demo.console, {name: len(messages) for name, messages in stage.sent.items()})
-    left = 1
+    still = Stillness()
     try:
         with progress.shown():
             async with asyncio.timeout(_LONGEST):
-                while left:
-                    left = await stage.left()
-                    progress.update(await started.mappings(), await stage.dead())
+                while True:
+                    left = await stage.left(started.setting.journal)
+                    mappings = await started.mappings()
+                    progress.update(mappings, left, await stage.dead())
+                    if not any(left.values()) or still.lasts(left, mappings):
+                        return
                     await asyncio.sleep(_LOOK_EVERY)
     except TimeoutError:
-        demo.console.print(f"After {_LONGEST:g} s there are still {left} messages in the queues.")
+        demo.console.print(f"After {_LONGEST:g} s {sum(left.values())} messages are still to be worked off.")
 
 
-async def _serve(demo: Demo, stage: _Stage, started: Engine, stop: Stop) -> None:
+async def _serve(demo: Demo, stage: Stage, started: Engine, stop: Stop) -> None:
     """Sends a little all the time, until the stop."""
-    url, show = started.url, demo.console.print
-    show(f"Serving until Ctrl-C, with a message a second to each queue.\n  metrics  {url}/metrics")
-    show(f"  status   {url}/status   (or: esm status --url {url})", soft_wrap=True)
-    show(f"  queues   {started.setting.endpoint}\n  config   {started.setting.config}", soft_wrap=True)
-    for order, payment in trickle():
+    url, setting, say = started.url, started.setting, _teller(demo.console)
+    say(f"Serving until Ctrl-C, with a message a second to each source.\n  metrics  {url}/metrics")
+    say(f"  status   {url}/status   (or: esm status --lanes --url {url})")
+    say(f"  queues   {setting.endpoint}   (the table too)\n  stream   {setting.stream.endpoint}")
+    say(f"  config   {setting.config}")
+    for messages in trickle():
         started.run.check()
-        await stage.add("orders", order)
-        await stage.add("payments", payment)
+        for name, message in messages.items():
+            await stage.send(name, [message])
         if await stop.within(_TRICKLE_EVERY):
-            show("Stopping …")
+            say("Stopping …")
+            await _finish(stage, setting)
             return
+
+
+async def _finish(stage: Stage, setting: Setting) -> None:
+    """Queues keep what is not done; what waits in a stream could not be told from what was lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_RECORDS_SECONDS):
+            while True:
+                left = await stage.left(setting.journal)
+                if not left["clicks"] and not left["accounts"]:
+                    return
+                await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _stop(started: Engine) -> None:
@@ -159,15 +189,6 @@ async def _stop(started: Engine) -> None:
         raise DemoFailed(f"the engine did not settle everything: it ended with exit code {code}")
 
 
-async def _accounts(stage: _Stage, setting: Setting) -> Sequence[Account]:
-    journal = entries(setting.journal)
-    accounts = []
-    for name, queue in stage.queues.items():
-        ids = {message.id for message in stage.sent[name]}
-        waiting = await stage.sqs.drained(queue.url)
-        dead = await stage.sqs.drained(queue.dead_url)
-        # What neither queue was sent is a stranger to each.
-        others = {message.id for other in stage.sent if other != name for message in stage.sent[other]}
-        own = [entry for entry in journal if entry.id in ids or entry.id not in others]
-        accounts.append(drawn_up(queue.name, stage.sent[name], own, dead, waiting))
-    return accounts
+def _teller(console: Console) -> Callable[[str], None]:
+    """Lines as they are: paths and URLs are there to be copied."""
+    return lambda line: console.print(line, markup=False, soft_wrap=True)

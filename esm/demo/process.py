@@ -22,12 +22,13 @@ _TAIL_CHARACTERS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `name` is for messages; standard output and error go to `log`."""
+    """What to run. `name` is for messages; standard output and error go to `log`; `cwd` if it asks for a place."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     log: Path
+    cwd: Path | None = None
 
 
 class Running:
@@ -74,7 +75,7 @@ class Running:
 
     def _tail(self) -> str:
         text = self._program.log.read_text(errors="replace")[-_TAIL_CHARACTERS:].strip()
-        return f"; the end of its log:\n{text}" if text else ", without a word"
+        return f"\nIts log ends with:\n{text}" if text else ", without a word"
 
 
 @asynccontextmanager
@@ -84,6 +85,7 @@ async def running(program: Program) -> AsyncIterator[Running]:
         process = await asyncio.create_subprocess_exec(
             *program.argv,
             env=dict(program.env),
+            cwd=program.cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

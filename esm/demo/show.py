@@ -31,26 +31,31 @@ class Progress:
         """While the context is open, `update` can be called."""
         return self._live or nullcontext()
 
-    def update(self, mappings: Mapping[str, Any], dead: Mapping[str, int]) -> None:
-        """`mappings` as in `/status`; `dead`: what the dead-letter queues hold, by mapping."""
+    def update(self, mappings: Mapping[str, Any], left: Mapping[str, int], dead: Mapping[str, int]) -> None:
+        """`mappings` as in `/status`; `left` and `dead` as the sources and the dead letters say, by mapping."""
+        done = {name: sent - left[name] - dead[name] for name, sent in self._sent.items()}
         passed = time.monotonic() - self._began
         if self._live:
-            self._live.update(self._table(mappings, dead, passed), refresh=True)
+            self._live.update(self._table(mappings, done, dead, passed), refresh=True)
         elif passed >= self._next_line:
             self._next_line = passed + _LINE_EVERY
-            parts = [self._line(name, mappings[name], dead) for name in self._sent if name in mappings]
+            parts = [self._line(name, mappings[name], done, dead) for name in self._sent if name in mappings]
             self._console.print(f"{passed:4.0f} s  {'; '.join(parts)}", markup=False, soft_wrap=True)
 
-    def _table(self, mappings: Mapping[str, Any], dead: Mapping[str, int], passed: float) -> Table:
+    def _table(
+        self, mappings: Mapping[str, Any], done: Mapping[str, int], dead: Mapping[str, int], passed: float
+    ) -> Table:
         table = _table(f"esm demo, {passed:.0f} s", "Mapping", "Last result")
-        for heading in ("Calls", "Partial", "Busy", "In flight", "Dead", "Deleted"):
+        for heading in ("Calls", "Partial", "Busy", "In flight", "Dead", "Done"):
             table.add_column(heading, justify="right")
         for name in self._sent:
             if name in mappings:
-                table.add_row(*self._row(name, mappings[name], dead))
+                table.add_row(*self._row(name, mappings[name], done, dead))
         return table
 
-    def _row(self, name: str, mapping: Mapping[str, Any], dead: Mapping[str, int]) -> Sequence[str]:
+    def _row(
+        self, name: str, mapping: Mapping[str, Any], done: Mapping[str, int], dead: Mapping[str, int]
+    ) -> Sequence[str]:
         counts = mapping["counts"]
         return (
             name,
@@ -59,18 +64,20 @@ class Progress:
             str(counts["invocations"]["partial"]),
             str(mapping["concurrency"]),
             _or_dash(mapping["queue"]["in_flight"]),
-            str(dead.get(name, 0)),
-            f"{counts['deleted']} of {self._sent[name]}",
+            str(dead[name]),
+            f"{done[name]} of {self._sent[name]}",
         )
 
-    def _line(self, name: str, mapping: Mapping[str, Any], dead: Mapping[str, int]) -> str:
-        deleted = f"{mapping['counts']['deleted']} of {self._sent[name]} deleted"
-        return f"{name}: {deleted}, {dead.get(name, 0)} dead-lettered, {mapping['last_processing_result']}"
+    def _line(
+        self, name: str, mapping: Mapping[str, Any], done: Mapping[str, int], dead: Mapping[str, int]
+    ) -> str:
+        figures = f"{done[name]} of {self._sent[name]} done, {dead[name]} dead-lettered"
+        return f"{name}: {figures}, {mapping['last_processing_result']}"
 
 
 def report(console: Console, accounts: Sequence[Account]) -> None:
     """The account, counted outside the engine, and whether it balances."""
-    table = _table("Counted from the queues and the function's own journal", "Queue")
+    table = _table("Counted from the function's own journal, the queues, and what was dead-lettered", "Source")
     for heading in ("Sent", "Delivered", "Dead", "Waiting", "Lost", "Repeated", "Order"):
         table.add_column(heading, justify="right")
     for account in accounts:
@@ -79,7 +86,7 @@ def report(console: Console, accounts: Sequence[Account]) -> None:
     for account in accounts:
         if account.behind:
             console.print(
-                f"{account.queue}: {account.behind} of the dead-lettered waited behind a message that never "
+                f"{account.source}: {account.behind} of the dead-lettered waited behind a message that never "
                 "succeeds, and used up their receives with it, as on AWS.",
                 soft_wrap=True,
             )
@@ -87,16 +94,16 @@ def report(console: Console, accounts: Sequence[Account]) -> None:
 
 
 def _account_row(account: Account) -> Sequence[str]:
-    order = "-" if not account.queue.endswith(".fifo") else "BROKEN" if account.overtaken else "kept"
+    order = "-" if not account.ordered else "BROKEN" if account.overtaken else "kept"
     numbers = (account.sent, account.delivered, account.dead, account.waiting, len(account.lost), account.repeated)
-    return (account.queue, *map(str, numbers), order)
+    return (account.source, *map(str, numbers), order)
 
 
 def _verdict(console: Console, accounts: Sequence[Account]) -> None:
     if all(account.balanced for account in accounts):
         waiting = " + waiting" if any(account.waiting for account in accounts) else ""
         console.print(
-            f"The account balances: sent = delivered + dead-lettered{waiting}, lost 0, FIFO order kept.",
+            f"The account balances: sent = delivered + dead-lettered{waiting}, lost 0, order kept.",
             style="bold green",
             soft_wrap=True,
         )
@@ -105,7 +112,7 @@ def _verdict(console: Console, accounts: Sequence[Account]) -> None:
     for account in accounts:
         for what, ids in _wrongs(account).items():
             if ids:
-                console.print(f"  {account.queue}: {len(ids)} {what}: {_some(ids)}", soft_wrap=True)
+                console.print(f"  {account.source}: {len(ids)} {what}: {_some(ids)}", soft_wrap=True)
 
 
 def _wrongs(account: Account) -> Mapping[str, Collection[str]]:

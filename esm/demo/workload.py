@@ -1,11 +1,13 @@
-"""What is sent: orders on a standard queue, payments on a FIFO queue, and among them some that fail.
+"""What is sent: orders to a standard queue, payments to a FIFO queue, clicks to a stream, and changes to a table.
+
+Among them are some that fail.
 
 A message says in its body how it wants to be treated, so the function needs no memory and the account knows
 what to expect of each.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +19,11 @@ MAX_RECEIVES = 3
 _ORDERS = 300
 _CUSTOMERS = 12
 _PAYMENTS_EACH = 20
+_VISITORS = 15
+_CLICKS_EACH = 20
+_ACCOUNTS = 20
+_WRITES_EACH = 6
+_REMOVED = "-removed"
 
 
 class Nature(StrEnum):
@@ -28,7 +35,11 @@ class Nature(StrEnum):
 
 
 class Message(Struct, frozen=True):
-    """One message. `group` is None on a standard queue; `number` counts inside the queue or the group."""
+    """One message. `number` counts inside the queue or the group.
+
+    `group` is what order is kept in: a message group, the partition key of a stream, the key of an item; None on a
+    standard queue.
+    """
 
     id: str
     group: str | None
@@ -37,7 +48,7 @@ class Message(Struct, frozen=True):
 
     @property
     def body(self) -> str:
-        """Its body in the queue."""
+        """Its body in a queue or a stream."""
         return json.dumps({"id": self.id, "group": self.group, "nature": self.nature})
 
     @property
@@ -45,6 +56,11 @@ class Message(Struct, frozen=True):
         """Its entry in a SendMessageBatch."""
         fifo = {"MessageGroupId": self.group, "MessageDeduplicationId": self.id} if self.group else {}
         return {"Id": self.id, "MessageBody": self.body, **fifo}
+
+    @property
+    def removes(self) -> bool:
+        """In a table: its item goes."""
+        return self.id.endswith(_REMOVED)
 
 
 def orders() -> list[Message]:
@@ -66,15 +82,45 @@ def payments() -> list[Message]:
     ]
 
 
-def trickle() -> Iterator[tuple[Message, Message]]:
-    """An order and a payment at a time, without an end."""
+def clicks() -> list[Message]:
+    """For the stream, its keys interleaved; there is poison before and after the middle."""
+    return [
+        Message(f"visitor-{visitor}-click-{number}", f"visitor-{visitor}", number, _click(visitor, number))
+        for number in range(1, _CLICKS_EACH + 1)
+        for visitor in range(1, _VISITORS + 1)
+    ]
+
+
+def changes() -> list[Message]:
+    """For the table, its items interleaved: each inserted, then modified a few times, every second one removed."""
+    accounts = range(1, _ACCOUNTS + 1)
+    writes = [
+        Message(f"account-{account}-change-{number}", f"account-{account}", number, _change(account, number))
+        for number in range(1, _WRITES_EACH + 1)
+        for account in accounts
+    ]
+    items = [f"account-{account}" for account in accounts if account % 2 == 0]
+    return writes + [Message(removal(item), item, _WRITES_EACH + 1, Nature.GOOD) for item in items]
+
+
+def removal(item: str) -> str:
+    """The id of the message that removes an item."""
+    return f"{item}{_REMOVED}"
+
+
+def trickle() -> Iterator[Mapping[str, Message]]:
+    """One message for each mapping at a time, without an end."""
     number = 1
     while True:
-        group = f"visitor-{number % _CUSTOMERS + 1}"
-        yield (
-            Message(f"late-order-{number}", None, _ORDERS + number, _nature(number, 25, 10)),
-            Message(f"late-payment-{number}", group, number, Nature.GOOD),
+        customer, visitor, account = (
+            f"late-{who}-{number % _CUSTOMERS}" for who in ("customer", "visitor", "account")
         )
+        yield {
+            "orders": Message(f"late-order-{number}", None, _ORDERS + number, _nature(number, 25, 10)),
+            "payments": Message(f"late-payment-{number}", customer, number, Nature.GOOD),
+            "clicks": Message(f"late-click-{number}", visitor, number, _nature(number, 25, 10)),
+            "accounts": Message(f"late-change-{number}", account, number, _nature(number, 25, 10)),
+        }
         number += 1
 
 
@@ -88,3 +134,15 @@ def _payment(customer: int, number: int) -> Nature:
     if customer % 4 == 1 and number == _PAYMENTS_EACH - 2:
         return Nature.POISON
     return Nature.FLAKY if customer % 3 == 2 and number == _PAYMENTS_EACH // 2 else Nature.GOOD
+
+
+def _click(visitor: int, number: int) -> Nature:
+    if (visitor % 5, number) in {(1, _CLICKS_EACH // 2 - 2), (3, _CLICKS_EACH - 5)}:
+        return Nature.POISON
+    return Nature.FLAKY if visitor % 5 == 2 and number == _CLICKS_EACH // 4 else Nature.GOOD
+
+
+def _change(account: int, number: int) -> Nature:
+    if account % 10 == 4 and number == _WRITES_EACH // 2 + 1:
+        return Nature.POISON
+    return Nature.FLAKY if account % 10 == 7 and number == _WRITES_EACH // 2 else Nature.GOOD
