@@ -35,8 +35,8 @@ mappings:
     function_response_types: [ReportBatchItemFailures]
     fifo_failure: group
 
-  # A stream, in order per partition key. A batch that fails is halved until the record at fault stands alone. That one
-  # is given up after two more deliveries and told to the queue clicks-failed, and the others go on.
+  # A stream, in order per partition key. A batch that fails is halved until the record at fault stands alone. That
+  # one is given up after two more deliveries and told to the queue clicks-failed, and the others go on.
   clicks:
     source: $clicks
     target: function

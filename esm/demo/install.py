@@ -70,6 +70,7 @@ async def _install(wanted: Wanted, folder: Path, home: Path) -> None:
             return
         with tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as scratch:
             partial = Path(scratch) / "home"
+            partial.mkdir()
             await wanted.make(partial)
             partial.rename(home)
 
@@ -86,7 +87,7 @@ async def _locked(file: int) -> None:
 
 
 async def ended(argv: tuple[str, ...], extra: Mapping[str, str]) -> Ended:
-    """Runs a tool to its end, with `extra` in its environment. If we are cancelled, it is killed with all it started."""
+    """Runs a tool to its end, with `extra` in its environment; killed with all it started if we are cancelled."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         env={**os.environ, **extra},

@@ -7,6 +7,7 @@ package cannot be fetched, there is no split.
 
 import asyncio
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -91,11 +92,17 @@ async def _kinesis_local(
 
 
 def _program(home: Path, port: int, work: Path) -> Program:
-    """It reads its certificate from the folder it is started in."""
-    argv = ("node", "-r", str(home / "loopback.cjs"), "main.js")
-    env = environment({**ENVIRONMENT, "KINESIS_MOCK_PLAIN_PORT": str(port)})
+    """It reads its certificate from the folder it is started in.
+
+    It keeps nothing, but asked to end it would wait for its clients to hang up: so it is killed.
+    """
     return Program(
-        "kinesis-local", argv, env, work / "kinesis-local.log", cwd=home / "node_modules" / "kinesis-local"
+        name="kinesis-local",
+        argv=("node", "-r", str(home / "loopback.cjs"), "main.js"),
+        env=environment({**ENVIRONMENT, "KINESIS_MOCK_PLAIN_PORT": str(port)}),
+        log=work / "kinesis-local.log",
+        cwd=home / "node_modules" / "kinesis-local",
+        ends_by=signal.SIGKILL,
     )
 
 

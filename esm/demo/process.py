@@ -22,13 +22,17 @@ _TAIL_CHARACTERS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `name` is for messages; standard output and error go to `log`; `cwd` if it asks for a place."""
+    """What to run. `name` is for messages; standard output and error go to `log`; `cwd` if it asks for a place.
+
+    `ends_by`: the signal that ends it.
+    """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     log: Path
     cwd: Path | None = None
+    ends_by: signal.Signals = signal.SIGTERM
 
 
 class Running:
@@ -56,9 +60,9 @@ class Running:
             raise DemoFailed(f"{self._program.name} ended with exit code {code}{self._tail()}")
 
     async def stop(self) -> int:
-        """Asks it to end (SIGTERM); after 15 s, or if we are cancelled meanwhile, it is killed. Its exit code."""
+        """Ends it by its signal; after 15 s, or if we are cancelled meanwhile, it is killed. Its exit code."""
         with suppress(ProcessLookupError):
-            self._process.terminate()
+            self._process.send_signal(self._program.ends_by)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._process.wait()
@@ -75,22 +79,25 @@ class Running:
 
     def _tail(self) -> str:
         text = self._program.log.read_text(errors="replace")[-_TAIL_CHARACTERS:].strip()
-        return f"\nIts log ends with:\n{text}" if text else ", without a word"
+        return f"\nIts log ends with:\n{text}" if text else "\nIts log is empty."
 
 
 @asynccontextmanager
 async def running(program: Program) -> AsyncIterator[Running]:
-    """Runs it for as long as the context is open."""
+    """Runs it for as long as the context is open. Raises `DemoFailed` if there is no such program."""
     with program.log.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *program.argv,
-            env=dict(program.env),
-            cwd=program.cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.argv,
+                env=dict(program.env),
+                cwd=program.cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DemoFailed(f"{program.name} cannot be started: {error}") from None
     run = Running(program, process)
     try:
         yield run

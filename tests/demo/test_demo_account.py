@@ -1,6 +1,7 @@
 """The account finds whatever can be wrong with a queue; each test plants one fault."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from esm.demo.account import Account, Found, behind_poison, drawn_up
 from esm.demo.journal import Entry
+from esm.demo.notices import Place, given_up
 from esm.demo.workload import Message, Nature, changes, clicks, orders, payments
 
 GOOD = [Message(f"m{number}", None, number, Nature.GOOD) for number in range(1, 6)]
@@ -126,6 +128,31 @@ def test_standard_queues_have_no_order() -> None:
 def test_groups_do_not_wait_for_each_other() -> None:
     other = [Message(f"h{number}", "h", number, Nature.GOOD) for number in (1, 2)]
     assert account([*GROUP[:2], *other], done("h1", "h2", "g1", "g2")).balanced
+
+
+def test_in_a_stream_nothing_may_die_with_poison() -> None:
+    entries = [Entry(at, id_, True) for at, id_ in enumerate(["g1", "g2"], start=1)]
+    balance = drawn_up("stream", POISONED, entries, Found(dead={"g3", "g4"}))
+    assert balance.misplaced == ["g4"]
+    assert not balance.balanced
+
+
+PLACES = {Place("a", 1): "g1", Place("a", 2): "g2", Place("b", 2): "h1"}
+
+
+def document(first: int, last: int, size: int, shard: str = "a") -> dict[str, Any]:
+    info = {"shardId": shard, "startSequenceNumber": str(first), "endSequenceNumber": str(last), "batchSize": size}
+    return {"KinesisBatchInfo": info}
+
+
+def test_a_document_names_the_records_from_its_first_to_its_last_in_its_shard() -> None:
+    assert given_up([document(2, 2, 1)], PLACES) == {"g2"}
+    assert given_up([document(1, 2, 2), document(2, 2, 1, "b")], PLACES) == {"g1", "g2", "h1"}
+
+
+@pytest.mark.parametrize("wrong", [document(3, 3, 1), document(1, 2, 1), document(1, 1, 1, "b")])
+def test_a_document_that_does_not_fit_the_stream_names_a_stranger(wrong: dict[str, Any]) -> None:
+    assert not given_up([wrong], PLACES) & set(PLACES.values())
 
 
 @given(st.permutations([message.id for message in GROUP]))

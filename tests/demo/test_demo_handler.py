@@ -1,6 +1,8 @@
 """The function of the demonstration, and its journal."""
 
 import json
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from esm.demo import handler
 from esm.demo.journal import FOLDER_VARIABLE, entries, note
-from esm.demo.workload import Message, Nature
+from esm.demo.workload import Message, Nature, removal
 
 
 @pytest.fixture
@@ -20,10 +22,23 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def record(message: Message, receives: int = 1) -> dict[str, Any]:
     return {
+        "eventSource": "aws:sqs",
         "messageId": f"id-{message.id}",
         "body": message.body,
         "attributes": {"ApproximateReceiveCount": str(receives)},
     }
+
+
+def click(message: Message) -> dict[str, Any]:
+    data = {"sequenceNumber": f"at-{message.id}", "data": b64encode(message.body.encode()).decode()}
+    return {"eventSource": "aws:kinesis", "kinesis": data}
+
+
+def change(message: Message, event: str = "MODIFY") -> dict[str, Any]:
+    new = {"change": {"S": message.id}, "nature": {"S": message.nature}}
+    data = {"Keys": {"id": {"S": message.group}}, "SequenceNumber": f"at-{message.id}"}
+    images = {"OldImage": new} if event == "REMOVE" else {"NewImage": new}
+    return {"eventSource": "aws:dynamodb", "eventName": event, "dynamodb": {**data, **images}}
 
 
 def called(*records: dict[str, Any]) -> list[str]:
@@ -47,6 +62,24 @@ def test_in_a_group_nothing_is_worked_off_behind_a_failure(journal: Path) -> Non
     ]
     assert called(*map(record, sent)) == ["id-a1"]
     assert [entry.id for entry in entries(journal) if entry.done] == ["b1"]
+
+
+@pytest.mark.parametrize("as_record", [click, change])
+def test_in_a_stream_it_stops_at_the_first_failure(
+    journal: Path, as_record: Callable[[Message], dict[str, Any]]
+) -> None:
+    first, flaky, poison = (Message(nature, "k", 1, nature) for nature in Nature)
+    batch = [as_record(message) for message in (first, flaky, poison)]
+    assert called(*batch) == ["at-flaky"]
+    assert called(*batch[1:]) == ["at-poison"]
+    noted = [(entry.id, entry.done) for entry in entries(journal)]
+    assert noted == [("good", True), ("flaky", False), ("flaky", True), ("poison", False)]
+
+
+def test_a_removal_is_a_message_of_its_own_and_succeeds(journal: Path) -> None:
+    last = Message("last", "item", 1, Nature.POISON)
+    assert called(change(last, "REMOVE")) == []
+    assert [(entry.id, entry.done) for entry in entries(journal)] == [(removal("item"), True)]
 
 
 def test_journals_of_several_processes_are_merged_by_time(journal: Path) -> None:

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import psutil  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
 
 from esm.demo import Demo, DemoFailed, play
+from esm.demo.kinesis_local import PACKAGE, StreamServer, stream_server
 from esm.demo.process import free_port
 from esm.demo.workload import Message, Nature
 from esm.runtime.signals import Stop
@@ -28,17 +30,20 @@ FEW = {
     "payments": [
         Message(f"payment-{number}", f"group-{number % 2}", number, Nature.GOOD) for number in range(1, 9)
     ],
+    "clicks": [Message(f"click-{number}", f"key-{number % 5}", number, Nature.GOOD) for number in range(1, 31)],
+    "accounts": [Message(f"change-{number}", f"item-{number % 2}", number, Nature.GOOD) for number in range(1, 9)],
 }
-# The first test of a fresh checkout also installs the emulator.
+# The first test of a fresh checkout also installs the servers.
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The emulator is installed beside the other servers of the tests; what a run leaves behind would be here.
+def places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The servers are installed beside the others of the tests; what a run leaves behind would be here.
 
     Its path is short, because there will be Unix sockets below it.
     """
+    tmp_path_factory.getbasetemp()  # before TMPDIR is another, or the folders of all tests would be made there
     scratch = tempfile.mkdtemp(prefix="esm-", dir="/tmp")
     monkeypatch.setenv("XDG_CACHE_HOME", str(Path(__file__).parents[2] / ".servers"))
     monkeypatch.setenv("TMPDIR", scratch)
@@ -80,6 +85,14 @@ def left_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+def with_programs(folder: Path, programs: dict[str, str]) -> Path:
+    folder.mkdir()
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return list(psutil.Process(process.pid).children(recursive=True))
 
@@ -91,17 +104,20 @@ def test_it_ends_by_itself_with_an_account_that_balances(places: Path) -> None:
     assert process.returncode == 0, output
     installing = "Installing" in output
     assert installing or time.monotonic() - began < 60
-    assert "The account balances: sent = delivered + dead-lettered, lost 0, FIFO order kept." in output
+    assert "The account balances: sent = delivered + dead-lettered, lost 0, order kept." in output
     assert "\x1b" not in output
     assert re.search(r"orders +300 +288 +12 +0 +0 ", output)
     assert re.search(r"payments.fifo +240 +\d+ +\d+ +0 +0 +\d+ +kept", output)
+    assert re.search(r"clicks \(stream\) +300 +294 +6 +0 +0 +\d+ +kept", output)
+    assert re.search(r"accounts \(table\) +130 +128 +2 +0 +0 +\d+ +kept", output)
+    assert ("Split shardId-" in output) == (shutil.which("npm") is not None)
     assert left_in(places) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(places: Path, number: signal.Signals) -> None:
     with started() as process:
-        read_until(process, r"orders: .* deleted")
+        read_until(process, r"orders: .* done")
         children = family(process)
         assert len(children) >= 2
         process.send_signal(number)
@@ -118,9 +134,12 @@ def test_serving_says_where_avoids_a_taken_port_and_ends_in_order(places: Path) 
         metrics = read_until(process, r"http://127.0.0.1:(\d+)/metrics")
         assert int(metrics[1]) != taken
         url = metrics[0].removesuffix("/metrics")
-        status = subprocess.run([*ESM, "status", "--url", url], check=False, capture_output=True, text=True)
+        command = [*ESM, "status", "--lanes", "--url", url]
+        status = subprocess.run(command, check=False, capture_output=True, text=True)
         assert status.returncode == 0, status.stderr
         assert "payments" in status.stdout
+        assert re.search(r"clicks +│ shardId-000000000001 +│ Reading", status.stdout)
+        assert re.search(r"accounts +│ \S*shardId-\S+ +│ Reading", status.stdout)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
@@ -128,13 +147,57 @@ def test_serving_says_where_avoids_a_taken_port_and_ends_in_order(places: Path) 
     assert left_in(places) == []
 
 
-async def test_a_message_that_the_function_forgot_is_found_missing(places: Path) -> None:
+async def test_messages_that_the_function_forgot_are_found_missing(places: Path) -> None:
     text = io.StringIO()
     demo = Demo(Console(file=text, width=120), port=0, handler="forgetful:handle", sent=FEW)
     assert await play(demo, Stop()) is False
     assert "The account does NOT balance." in text.getvalue()
     assert "orders: 1 lost: order-7" in text.getvalue()
+    assert "clicks (stream): 1 lost: click-7" in text.getvalue()
+    assert "accounts (table): 1 lost: change-7" in text.getvalue()
     assert left_in(places) == []
+
+
+async def test_without_node_the_stream_is_on_the_emulator_and_is_not_split(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(places))
+    text = io.StringIO()
+    demo = Demo(Console(file=text, width=120), port=0, sent=FEW)
+    assert await play(demo, Stop()) is True
+    assert "The stream will not be split" in text.getvalue()
+    assert "(node is not installed)" in text.getvalue()
+    assert "Sent 15 more records to the stream clicks" in text.getvalue()
+    assert re.search(r"clicks \(stream\) +30 +30 +0 +0 +0 +\d+ +kept", text.getvalue())
+    assert left_in(places) == []
+
+
+@pytest.mark.parametrize(
+    ("programs", "reason"),
+    [
+        ({"node": "exit 0"}, "npm is not installed"),
+        ({"node": "exit 0", "npm": "echo npm error code ENOTFOUND; exit 1"}, "npm: code ENOTFOUND"),
+        (
+            {"node": "exit 3", "npm": '/bin/mkdir -p "${11}/node_modules/kinesis-local"'},
+            "kinesis-local ended with exit code 3",
+        ),
+    ],
+)
+async def test_a_stream_server_that_cannot_be_had_leaves_the_emulator_and_a_line(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: dict[str, str], reason: str
+) -> None:
+    cache, lines = tmp_path / "cache", list[str]()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("PATH", str(with_programs(places / "bin", programs)))
+    async with (
+        aiohttp.ClientSession() as session,
+        stream_server(session, tmp_path, "http://emulator", lines.append) as server,
+    ):
+        assert server == StreamServer("http://emulator", splits=False)
+    assert PACKAGE in lines[0]
+    assert lines[0].endswith("once …")
+    assert re.search(rf"not be split, because .* \({reason}\)", lines[1])
+    assert len(lines) == 2
 
 
 async def test_an_engine_that_does_not_start_is_shown_with_its_own_words(places: Path) -> None:
