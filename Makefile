@@ -23,7 +23,7 @@ help: ## list the targets
 	@echo "  ARGS='...' is passed on to the program; VENV=... and PYTHON=... choose the environment."
 
 .PHONY: demo
-demo: $(STAMPS)/demo ## queues, the engine and a live table, all on this machine; ends by itself
+demo: $(STAMPS)/demo ## queues, a stream, a table and the engine, all on this machine; ends by itself
 	$(BIN)/esm demo $(ARGS)
 
 .PHONY: test

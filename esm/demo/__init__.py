@@ -1,7 +1,7 @@
-"""`esm demo`: queues, a function and a real engine on this machine, and an account that proves nothing was lost.
+"""`esm demo`: queues, a stream, a table and a real engine on this machine, and an account of what became of all.
 
-Everything here stands outside the engine. It starts `esm run` as anybody would, feeds queues, and counts from
-what the function wrote down and what the queues still hold, never from the engine's own figures.
+Everything here stands outside the engine. It starts `esm run` as anybody would, feeds the sources, and counts
+from what the function wrote down and what the queues still hold, never from the engine's own figures.
 """
 
 from esm.demo.failures import DemoFailed

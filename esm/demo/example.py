@@ -21,8 +21,9 @@ targets:
 
 mappings:
   # A standard queue. The queue's own redrive policy takes away what fails three times.
+  # Long polls are short here, so that it stops soon.
   orders:
-    source: {type: sqs, arn: "$orders", wait_time_seconds: 2} # short long polls, so that it stops soon
+    source: {type: sqs, arn: "$orders", wait_time_seconds: 2}
     target: function
     batch_size: 10
     function_response_types: [ReportBatchItemFailures]
@@ -38,7 +39,7 @@ mappings:
   # A stream, in order per partition key. A batch that fails is halved until the record at fault stands alone. That
   # one is given up after two more deliveries and told to the queue clicks-failed, and the others go on.
   clicks:
-    source: $clicks
+    source:$clicks
     target: function
     starting_position: TRIM_HORIZON
     batch_size: 20
@@ -60,7 +61,10 @@ mappings:
     destination_config: {on_failure: {destination: "$accounts_failed"}}
 """)
 
-_ELSEWHERE = Template("""{type: kinesis, stream: "$arn", aws: {region: $region, endpoint_url: "$endpoint"}}""")
+_ELSEWHERE = Template("""
+      type: kinesis
+      stream: "$arn"
+      aws: {region: $region, endpoint_url: "$endpoint"}""")
 
 
 class Names(Struct, frozen=True):
@@ -113,5 +117,5 @@ class Setting(Struct, frozen=True):
     def _clicks(self) -> str:
         """One line is enough, unless the stream is at another place than the queues."""
         if self.stream.endpoint == self.endpoint:
-            return self.names.clicks
+            return f" {self.names.clicks}"
         return _ELSEWHERE.substitute(arn=self.names.clicks, region=REGION, endpoint=self.stream.endpoint)
