@@ -171,8 +171,8 @@ def demo(
 ) -> None:
     """Watch the engine at work on this machine, and see it proved that nothing gets lost.
 
-    Starts an AWS emulator on 127.0.0.1 (installed once into the cache folder), fills a standard and a FIFO queue, a
-    Kinesis stream and a DynamoDB table, poison among it all, runs the engine with a Python function that fails
+    Starts an AWS emulator on 127.0.0.1 (installed once into the cache folder), fills a standard and a FIFO queue,
+    a Kinesis stream and a DynamoDB table, poison among it all, runs the engine with a Python function that fails
     partially, and draws up the account from the queues and the function's own journal. Exit code 0: it balances.
     1: it does not.
 

@@ -71,8 +71,8 @@ async def built(session: aiohttp.ClientSession, emulator: str, stream_server: St
     feeds: dict[str, Feed] = {
         "orders": QueueFeed(sqs, orders),
         "payments": QueueFeed(sqs, payments),
-        "clicks": LogFeed("clicks (stream)", stream, sqs, clicks_failed_url),
-        "accounts": LogFeed("accounts (table)", table, sqs, accounts_failed_url),
+        "clicks": LogFeed("clicks stream", stream, sqs, clicks_failed_url),
+        "accounts": LogFeed("accounts table", table, sqs, accounts_failed_url),
     }
     names = Names(orders.arn, payments.arn, stream.arn, clicks_failed, table.name, accounts_failed)
     return Stage(feeds, stream, names, {name: [] for name in feeds})

@@ -108,8 +108,8 @@ def test_it_ends_by_itself_with_an_account_that_balances(places: Path) -> None:
     assert "\x1b" not in output
     assert re.search(r"orders +300 +288 +12 +0 +0 ", output)
     assert re.search(r"payments.fifo +240 +\d+ +\d+ +0 +0 +\d+ +kept", output)
-    assert re.search(r"clicks \(stream\) +300 +294 +6 +0 +0 +\d+ +kept", output)
-    assert re.search(r"accounts \(table\) +130 +128 +2 +0 +0 +\d+ +kept", output)
+    assert re.search(r"clicks stream +300 +294 +6 +0 +0 +\d+ +kept", output)
+    assert re.search(r"accounts table +130 +128 +2 +0 +0 +\d+ +kept", output)
     assert ("Split shardId-" in output) == (shutil.which("npm") is not None)
     assert left_in(places) == []
 
@@ -153,8 +153,8 @@ async def test_messages_that_the_function_forgot_are_found_missing(places: Path)
     assert await play(demo, Stop()) is False
     assert "The account does NOT balance." in text.getvalue()
     assert "orders: 1 lost: order-7" in text.getvalue()
-    assert "clicks (stream): 1 lost: click-7" in text.getvalue()
-    assert "accounts (table): 1 lost: change-7" in text.getvalue()
+    assert "clicks stream: 1 lost: click-7" in text.getvalue()
+    assert "accounts table: 1 lost: change-7" in text.getvalue()
     assert left_in(places) == []
 
 
@@ -168,7 +168,7 @@ async def test_without_node_the_stream_is_on_the_emulator_and_is_not_split(
     assert "The stream will not be split" in text.getvalue()
     assert "(node is not installed)" in text.getvalue()
     assert "Sent 15 more records to the stream clicks" in text.getvalue()
-    assert re.search(r"clicks \(stream\) +30 +30 +0 +0 +0 +\d+ +kept", text.getvalue())
+    assert re.search(r"clicks stream +30 +30 +0 +0 +0 +\d+ +kept", text.getvalue())
     assert left_in(places) == []
 
 
