@@ -77,7 +77,7 @@ class Progress:
 
 def report(console: Console, accounts: Sequence[Account]) -> None:
     """The account, counted outside the engine, and whether it balances."""
-    table = _table("Counted from the function's own journal, the queues, and what was dead-lettered", "Source")
+    table = _table("Counted from the function's own journal, queues and dead letters", "Source")
     for heading in ("Sent", "Delivered", "Dead", "Waiting", "Lost", "Repeated", "Order"):
         table.add_column(heading, justify="right")
     for account in accounts:
