@@ -25,13 +25,15 @@ class Budget(Struct, frozen=True):
     """What a part has used up of its retries.
 
     `attempts` reached the function and failed; the first of them at `first_failed` (epoch seconds). `in_flight`:
-    it was being sent when this was written; `cuts`: how often in a row a crash cut it off.
+    it was being sent when this was written; `cuts`: how often in a row a crash cut it off. `given_up`: an operator
+    wants it given up, whatever it has left.
     """
 
     attempts: int = 0
     first_failed: float | None = None
     in_flight: bool = False
     cuts: int = 0
+    given_up: bool = False
 
 
 class Span(Struct, frozen=True):

@@ -7,13 +7,14 @@ line or the configuration is wrong.
 # ruff: noqa: PLC0415 - each command imports what it needs, so that the others start fast
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from esm import __version__
-from esm.cli.complain import given_path, no_config
+from esm.cli.complain import no_config
+from esm.cli.config_option import Config
+from esm.cli.state.commands import state
 
 app = typer.Typer(
     name="esm",
@@ -23,19 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        parser=given_path,
-        envvar="ESM_CONFIG",
-        metavar="FILE_OR_DIR",
-        help="A YAML file, or a directory whose *.yaml and *.yml files are merged.",
-        show_default=False,
-    ),
-]
+app.add_typer(state)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

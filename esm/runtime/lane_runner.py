@@ -27,7 +27,8 @@ from esm.runtime.source_health import SourceHealth
 from esm.runtime.status import Live
 from esm.runtime.world import World
 
-_TAKE_AGAIN = Backoff(base=10.0, cap=60.0)
+_TAKE_AGAIN = Backoff(base=1.0, cap=60.0)
+_CALM = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,18 @@ class LaneRunner:
     _lanes: dict[str, LogLane] = field(default_factory=dict, init=False)
 
     async def run(self, lane: Lane, stop: Stop) -> None:
-        """Until it has ended or is stopped; a row that somebody else wrote is taken again after a while."""
+        """Until it has ended or is stopped; a row that somebody else wrote is taken again after a while.
+
+        Soon at first: it was most likely a tool, which wants to see its write heeded.
+        """
         world = self.shared.world
         failures = 0
         while not stop.is_set():
+            opened = world.monotonic()
             try:
                 await self._open_lane(lane, stop)
             except* LostLease:
-                failures += 1
+                failures = 1 if world.monotonic() - opened > _CALM else failures + 1
                 pause = _TAKE_AGAIN.pause(failures, world.chance())
                 world.tell(LaneLost(self.shared.plan.name, lane.name, pause))
                 await stop.within(pause)

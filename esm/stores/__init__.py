@@ -4,16 +4,21 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from esm.ports import LaneStore
+from esm.stores.lock import user_of
 from esm.stores.memory import MemoryStore
-from esm.stores.sqlite import open_sqlite, visit_sqlite
+from esm.stores.sqlite import SqliteStore, open_sqlite, visit_sqlite
 
-__all__ = ["MemoryStore", "open_sqlite", "open_store", "visit_sqlite"]
+__all__ = ["MemoryStore", "SqliteStore", "file_of", "open_sqlite", "open_store", "user_of", "visit_sqlite"]
 
 _SQLITE = "sqlite://"
 
 
 def open_store(url: str) -> AbstractAsyncContextManager[LaneStore]:
     """The store of `state.url`, `memory://` or `sqlite:///absolute/path`, for an engine. Raises `StoreFailed`."""
-    if url.startswith(_SQLITE):
-        return open_sqlite(Path(url.removeprefix(_SQLITE)))
-    return nullcontext(MemoryStore())
+    path = file_of(url)
+    return nullcontext(MemoryStore()) if path is None else open_sqlite(path)
+
+
+def file_of(url: str) -> Path | None:
+    """The file that `state.url` keeps positions in, None if they end with the engine."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None

@@ -17,8 +17,7 @@ def sole_user(path: Path) -> Iterator[None]:
     Two names of one file share a lock. Raises `StoreFailed` at once if somebody else holds it, naming the process,
     or if it cannot be made.
     """
-    real = path.resolve()
-    beside = real.with_name(f"{real.name}.lock")
+    beside = _beside(path)
     try:
         # Not inherited by programs that are started, so a child that lives on does not keep it.
         handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -29,6 +28,32 @@ def sole_user(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def user_of(path: Path) -> str:
+    """Who holds the lock file beside `path`, as `pid 42`; empty if nobody does.
+
+    Asking takes it for a moment, shared with others who ask. Raises `StoreFailed` if it cannot be asked.
+    """
+    beside = _beside(path)
+    try:
+        handle = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise StoreFailed(f"{beside} cannot be read: {error.strerror}: {_cure(error)}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(handle)
+    finally:
+        os.close(handle)
+    return ""
+
+
+def _beside(path: Path) -> Path:
+    real = path.resolve()
+    return real.with_name(f"{real.name}.lock")
 
 
 def _take(handle: int, path: Path, beside: Path) -> None:

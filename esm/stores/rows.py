@@ -11,8 +11,8 @@ from msgspec import Struct
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Position, Span, Start
 from esm.errors import StoreFailed
 
-FORMAT = 1
-"""The number of the format that is written, and the highest that is understood."""
+FORMAT = 2
+"""The highest number of a format that is understood. 2: parts that an operator gave up."""
 
 
 class _Part(Struct, array_like=True):
@@ -25,13 +25,17 @@ class _Part(Struct, array_like=True):
 
 
 class _Checkpoint(Struct, omit_defaults=True):
-    """A `Checkpoint`; each span as `distance.length` or `distance.length.part`, in hexadecimal digits."""
+    """A `Checkpoint`; each span as `distance.length` or `distance.length.part`, in hexadecimal digits.
+
+    `given_up`: the numbers of such parts.
+    """
 
     at: str | None = None
     ended: bool = False
     clean: bool = True
     spans: str = ""
     parts: list[_Part] = []
+    given_up: list[int] = []
 
 
 class _Body(Struct, omit_defaults=True):
@@ -42,6 +46,11 @@ class _Body(Struct, omit_defaults=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+
+
+def format_of(row: LaneRow) -> int:
+    """The lowest number that says what is in a row: an older program goes on with what it understands."""
+    return 2 if row.checkpoint is not None and any(part.given_up for part in row.checkpoint.parts) else 1
 
 
 def body_of(row: LaneRow) -> bytes:
@@ -79,6 +88,7 @@ def _written(checkpoint: Checkpoint) -> _Checkpoint:
         clean=checkpoint.clean,
         spans=_packed(checkpoint),
         parts=[_Part(part.attempts, part.first_failed, part.in_flight, part.cuts) for part in checkpoint.parts],
+        given_up=[number for number, part in enumerate(checkpoint.parts) if part.given_up],
     )
 
 
@@ -99,7 +109,10 @@ def _read(kept: _Checkpoint) -> Checkpoint:
         ended=kept.ended,
         clean=kept.clean,
         spans=_unpacked(kept.spans, at or 0),
-        parts=tuple(Budget(part.attempts, part.first_failed, part.in_flight, part.cuts) for part in kept.parts),
+        parts=tuple(
+            Budget(part.attempts, part.first_failed, part.in_flight, part.cuts, number in kept.given_up)
+            for number, part in enumerate(kept.parts)
+        ),
     )
 
 

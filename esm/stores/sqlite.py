@@ -15,11 +15,12 @@ from pathlib import Path
 from esm.checkpoint import LaneRow
 from esm.errors import StoreFailed
 from esm.stores.lock import sole_user
-from esm.stores.rows import FORMAT, body_of, contents, newer
+from esm.stores.rows import FORMAT, body_of, contents, format_of, newer
 from esm.stores.sqlite_file import File, explained, open_file
 from esm.stores.versions import version
 
 _FORMAT_OF = "SELECT format FROM lanes WHERE scope = ? AND lane = ?"
+_SCOPES = "SELECT DISTINCT scope FROM lanes ORDER BY scope"
 _VIEW = "SELECT lane, format, body, epoch, counter, owner FROM lanes WHERE scope = ? ORDER BY lane"
 _MAKE = """INSERT INTO lanes (scope, lane, format, body, epoch, counter, owner) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (scope, lane) DO NOTHING"""
@@ -52,9 +53,13 @@ class SqliteStore:
     async def view(self, scope: str) -> Collection[LaneRow]:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._view, scope)
 
+    async def scopes(self) -> Collection[str]:
+        """All that it has rows of, for tools. Raises `StoreFailed`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._all_scopes)
+
     async def swap(self, old: LaneRow | None, new: LaneRow) -> bool:
         key = (new.scope, new.lane)
-        content = (FORMAT, body_of(new), *version(new))
+        content = (format_of(new), body_of(new), *version(new))
         if old is None:
             return await self._written(_Write(key, _MAKE, *key, *content))
         return await self._written(_Write(key, _CHANGE, *content, *key, *version(old)))
@@ -70,6 +75,10 @@ class SqliteStore:
         if isinstance(write.outcome, bool):
             return write.outcome
         raise StoreFailed(write.outcome or f"{self._place(*write.key)} was not written")
+
+    def _all_scopes(self) -> Collection[str]:
+        with explained(self._file.path):
+            return [scope for (scope,) in self._file.connection.execute(_SCOPES).fetchall()]
 
     def _view(self, scope: str) -> Collection[LaneRow]:
         with explained(self._file.path):
