@@ -11,6 +11,7 @@ from runtime_world import EPOCH, now
 
 from esm.checkpoint import Budget, Checkpoint, Span, Start
 from esm.core.filtering import FilterSet
+from esm.core.moving import skipped, sought
 from esm.model import DataKeys, Errored, Invocation, Outcome, Refused, Returned
 from esm.runtime.happenings import Filtered, Paused, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import (
@@ -438,6 +439,100 @@ async def test_a_row_that_somebody_else_took_stops_the_lane_quietly_and_is_taken
         assert [told.lane for told in rig.told.of(LaneLost)] == ["s00"]
     assert rig.function.given == first + second + second
     assert (await rig.store.row()).epoch == 3
+
+
+@virtual
+async def test_whoever_writes_a_lane_again_and_again_is_given_way_for_longer_each_time() -> None:
+    rig = LogRig()
+    async with rig.running(200.0):
+        for _ in range(3):
+            rig.put("a")
+            await asyncio.sleep(2.0)
+            await rig.steal()
+            rig.put("a")
+            await asyncio.sleep(10.0)
+        await asyncio.sleep(100.0)
+        rig.put("a")
+        await asyncio.sleep(2.0)
+        await rig.steal()
+        rig.put("a")
+    assert [told.pause for told in rig.told.of(LaneLost)] == [0.5, 1.0, 2.0, 0.5]
+
+
+@virtual
+async def test_a_batch_that_an_operator_skips_goes_to_the_destination_and_the_lane_goes_on() -> None:
+    poison: list[str] = []
+    rig = LogRig(LogOptions(batch_size=1), lambda call: FAILURE if ids_of(call) == poison[:1] else SUCCESS)
+    ids = rig.put("abc")
+    poison += ids[1:2]
+    async with rig.running(600.0):
+        await asyncio.sleep(120.0)
+        row = await rig.store.row()
+        assert row.checkpoint is not None
+        (part,) = row.checkpoint.parts
+        assert rig.function.given.count(ids[2]) == 0
+        assert await rig.store.swap(row, skipped(row, 0, "operator"))
+    assert rig.destination.given == [poison]
+    ((condition, attempts),) = rig.destination.conditions
+    assert (condition, attempts >= part.attempts > 3) == ("RetryAttemptsExhausted", True)
+    assert (rig.function.given[0], rig.function.given[-1]) == (ids[0], ids[2])
+    assert [told.lane for told in rig.told.of(LaneLost)] == ["s00"]
+    assert [(told.records, told.delivered_to) for told in rig.told.of(Dropped)] == [(1, "dead0")]
+    assert await rig.store.checkpoint() == Checkpoint(9)
+
+
+@virtual
+async def test_a_batch_that_is_skipped_while_nobody_runs_is_not_sent_again() -> None:
+    rig = LogRig(LogOptions(batch_size=10, bisect=True))
+    ids = rig.put("abc")
+    spans = (Span(3, 6, 0),)
+    await rig.store.put(Checkpoint(0, spans=spans, parts=(Budget(4, EPOCH, in_flight=True),), clean=False))
+    row = await rig.store.row()
+    await rig.store.swap(row, skipped(row, 0, "operator"))
+    async with rig.running(5.0):
+        pass
+    assert (rig.destination.given, rig.function.given) == ([ids[:2]], ids[2:])
+    assert rig.destination.conditions == [("RetryAttemptsExhausted", 4)]
+
+
+@virtual
+async def test_what_is_skipped_stays_so_over_a_restart_while_its_destination_is_down() -> None:
+    rig = LogRig(LogOptions(batch_size=1))
+    ids = rig.put("ab")
+    rig.destination.down = True
+    await rig.store.put(Checkpoint(0, spans=(Span(3, 3, 0),), parts=(Budget(4, EPOCH),)))
+    row = await rig.store.row()
+    await rig.store.swap(row, skipped(row, 0, "operator"))
+    await rig.crash_at(30.0)
+    rig.destination.down = False
+    rig.anew()
+    async with rig.running(90.0):
+        pass
+    assert rig.destination.given == [ids[:1]]
+    assert rig.function.given == ids[1:]
+
+
+@virtual
+async def test_a_lane_that_was_moved_begins_where_it_was_moved_to_even_if_it_had_ended() -> None:
+    for to, wanted in ((Start(), 3), (Start(EPOCH + 15.0), 1), (6, 1)):
+        began = now()
+        rig = LogRig()
+        ids = rig.put("ab")
+        await asyncio.sleep(began + 20.0 - now())
+        ids += rig.put("c")
+        rig.log.split("s00")
+        async with rig.running(now() + 5.0):
+            pass
+        assert rig.function.given == ids
+        row = await rig.store.row()
+        assert row.checkpoint is not None
+        assert row.checkpoint.ended
+        moved = to if isinstance(to, int) or to.time is None else Start(to.time + began)
+        assert await rig.store.swap(row, sought(row, moved, "operator"))
+        rig.anew()
+        async with rig.running(now() + 5.0):
+            pass
+        assert rig.function.given[3:] == ids[-wanted:]
 
 
 # Shards
