@@ -36,24 +36,30 @@ def test_the_version_comes_fast_and_without_the_heavy_libraries() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "iam-policy", "filter", "schema", "demo", "status"])
+COMMANDS = ("run", "validate", "iam-policy", "filter", "schema", "demo", "status")
+STATE = tuple(f"state {command}" for command in ("list", "show", "seek", "skip", "export", "import"))
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *STATE])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
-    ended = RUNNER.invoke(app, [command, "-h"])
+    ended = RUNNER.invoke(app, [*command.split(), "-h"])
     assert ended.exit_code == 0
     assert f"esm {command}" in ended.output.replace("Usage: ", "").split("Example:")[1]
 
 
 def test_help_names_all_commands() -> None:
     output = RUNNER.invoke(app, ["--help"]).output
-    commands = ("run", "validate", "iam-policy", "filter", "schema", "demo", "status")
-    for word in (*commands, "--version", "--install-completion"):
+    for word in (*COMMANDS, "state", "--version", "--install-completion"):
         assert word in output
+    output = RUNNER.invoke(app, ["state", "--help"]).output
+    for command in STATE:
+        assert command.split()[1] in output
 
 
 def test_a_slip_in_a_command_is_helped() -> None:
-    ended = esm("stats")
+    ended = esm("validat")
     assert ended.returncode == 2
-    assert "Did you mean 'status'?" in ended.stderr
+    assert "Did you mean 'validate'?" in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "iam-policy"])
