@@ -63,7 +63,7 @@ def judge_log(part: Part, reply: Reply, rule: RetryRule, now: float) -> LogVerdi
 def doomed(part: Part, rule: RetryRule, now: float) -> Drop | None:
     """What of a part must not be sent any more, or None: what expired, or all of it, if its retries are spent.
 
-    Or if an operator gave it up, for which AWS has no word of its own (D31).
+    Or if an operator gave it up, for which AWS has no word of its own (docs/decisions: 31).
     A call that a crash cut off counts as a failed attempt, but is no reason to give up before the second in a row
     (D25); with bisect only a single record is ever given up.
     """

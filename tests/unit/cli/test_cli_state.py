@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from msgspec import structs
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span, Start
 from esm.cli.app import app
@@ -364,7 +363,7 @@ def test_a_lane_that_is_not_stuck_has_nothing_to_skip(desk: Desk, checkpoint: Ch
 
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_batch_is_followed_while_an_engine_writes(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
 ) -> None:
     desk.put("s-2", FAILING)
     swap = SqliteStore.swap

@@ -50,7 +50,7 @@ def opened(records: Sequence[Record], row: LaneRow, retry: RetryRule) -> tuple[l
 
 @given(lane=lanes(), number=st.integers(0, 2), bisect=st.booleans())
 def test_a_part_that_is_skipped_is_doomed_and_nothing_else_changes(
-    lane: tuple[Sequence[Record], LaneRow], number: int, bisect: bool
+    lane: tuple[Sequence[Record], LaneRow], number: int, *, bisect: bool
 ) -> None:
     records, row = lane
     assert row.checkpoint is not None

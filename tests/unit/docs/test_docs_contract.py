@@ -164,10 +164,13 @@ def known_options() -> dict[str, set[str]]:
 
     group: Any = typer.main.get_command(app)
     own = {option for parameter in group.params for option in parameter.opts}
-    return {"": own} | {
-        name: {option for parameter in command.params for option in parameter.opts}
-        for name, command in group.commands.items()
-    }
+    return {"": own} | {name: options_of(command) for name, command in group.commands.items()}
+
+
+def options_of(command: Any) -> set[str]:
+    """Of a command, and of those below it."""
+    below = [options_of(one) for one in getattr(command, "commands", {}).values()]
+    return {option for parameter in command.params for option in parameter.opts}.union(*below)
 
 
 def test_the_table_of_commands_is_the_command_line() -> None:
