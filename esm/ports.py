@@ -228,7 +228,10 @@ class Pace(Protocol):
 
 @runtime_checkable
 class Checkable(Protocol):
-    """A source or target that can say, before it runs, whether it answers (`esm validate --connect`)."""
+    """A source, target, destination or store that can say, before it runs, whether it answers.
+
+    `esm validate --connect` asks it.
+    """
 
     async def check(self) -> Sequence[Finding]:
-        """Asks without consuming or invoking anything. Empty means: answers, nothing to remark."""
+        """Asks without consuming, invoking or delivering anything. Empty means: answers, nothing to remark."""

@@ -70,7 +70,10 @@ def validate(
     config: Config = None,
     *,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also ask every source and target whether it answers.")
+        bool,
+        typer.Option(
+            "--connect", help="Also ask sources, targets, destinations and the state whether they answer."
+        ),
     ] = False,
 ) -> None:
     """Say everything that is wrong with a configuration, all at once.

@@ -10,7 +10,10 @@ import typer
 from esm.cli.complain import NOT_STARTED, lines, warnings
 from esm.cli.connect import Answer, ask_all
 from esm.config import Loaded, assemble, load
+from esm.config.assemble import has_positions
 from esm.errors import ConfigError
+from esm.ports import Checkable
+from esm.stores import SqliteCheck, file_of
 
 
 def validate(path: Path, *, connect: bool) -> int:
@@ -22,17 +25,24 @@ def validate(path: Path, *, connect: bool) -> int:
         lines(error.problems)
         return NOT_STARTED
     warnings(loaded.warnings)
-    if connect and not _answered(asyncio.run(ask_all(plan))):
+    if connect and not _answered(asyncio.run(ask_all(plan, _store(loaded))), loaded):
         return NOT_STARTED
     typer.echo(_summary(path, loaded))
     return 0
 
 
-def _answered(answers: Sequence[Answer]) -> bool:
+def _store(loaded: Loaded) -> Checkable | None:
+    """Where positions are kept, if any are, and in a file."""
+    path = file_of(loaded.config.settings.state.url)
+    return SqliteCheck(path) if path is not None and has_positions(loaded.config) else None
+
+
+def _answered(answers: Sequence[Answer], loaded: Loaded) -> bool:
     """Says what each of them said; False if one does not work."""
     for answer in answers:
-        warnings(f"{answer.place}: {text}" for text in answer.warnings)
-        lines(f"{answer.place}: {text}" for text in answer.problems)
+        place = f"{loaded.place_of(answer.steps)}: {answer.place}"
+        warnings(f"{place}: {text}" for text in answer.warnings)
+        lines(f"{place}: {text}" for text in answer.problems)
         if not answer.problems:
             typer.echo(f"{answer.place}: {'answers' if answer.asked else 'cannot be asked without using it'}")
     return not any(answer.problems for answer in answers)

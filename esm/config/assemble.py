@@ -28,11 +28,11 @@ def assemble(config: Config, *, monotonic: Clock) -> EnginePlan:
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
         memory_limit=config.settings.memory_limit,
         maximum_concurrency=config.settings.maximum_concurrency,
-        store=partial(open_store, config.settings.state.url) if _has_positions(config) else None,
+        store=partial(open_store, config.settings.state.url) if has_positions(config) else None,
     )
 
 
-def _has_positions(config: Config) -> bool:
+def has_positions(config: Config) -> bool:
     """A file of positions is nothing to be made, or to fail, where there are only queues."""
     return any(isinstance(mapping.options, StreamOptions) for mapping in config.mappings.values())
 

@@ -5,8 +5,8 @@ what follows from them would not be mistakes of its own.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -28,10 +28,21 @@ _OF_A_MAPPING = {*HERE, *ENDS} - Settings.model_fields.keys()
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that holds, and what its author should still know."""
+    """A configuration that holds, and what its author should still know. `root` is the files' content."""
 
     config: Config
     warnings: tuple[str, ...]
+    root: Node = field(repr=False)
+
+    def place_of(self, steps: Sequence[str | int]) -> str:
+        """`file:line` of a value, or of the nearest around it; `steps` have AWS's names in snake_case."""
+        node = self.root
+        for step in steps:
+            child = _step(node, step)
+            if child is None:
+                break
+            node = child
+        return f"{node.file}:{node.line}"
 
 
 def load(path: Path, *, catalog: Catalog | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
@@ -44,7 +55,7 @@ def load(path: Path, *, catalog: Catalog | None = None, environ: Mapping[str, st
     root = interpolate(read(path, report), os.environ if environ is None else environ, report)
     config = _config(root, catalog or Catalog.installed(), report)
     report.raise_if_any()
-    return Loaded(config, report.warnings)
+    return Loaded(config, report.warnings, root)
 
 
 def _config(root: Node, catalog: Catalog, report: Report) -> Config:
@@ -57,6 +68,13 @@ def _config(root: Node, catalog: Catalog, report: Report) -> Config:
     mappings = _mappings(root, components, settings, targets)
     made = {name: target for name, target in targets.items() if target is not None}
     return Config(settings, MappingProxyType(made), MappingProxyType(mappings))
+
+
+def _step(node: Node, step: str | int) -> Node | None:
+    """In whatever casing the file has it."""
+    if isinstance(step, int):
+        return node.items[step] if step < len(node.items) else None
+    return next((child for key, child in node.entries.items() if step in {key, canonical(key)}), None)
 
 
 def _stray(root: Node, report: Report) -> list[str]:

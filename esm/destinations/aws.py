@@ -5,7 +5,8 @@ never will be, keep no engine from starting.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
@@ -15,12 +16,16 @@ from esm.clients.aws import AwsClient, AwsOptions, Lease, lease
 from esm.clients.aws_errors import translated
 from esm.core.notice import text_of, without_records
 from esm.errors import Disconnected, Undeliverable
+from esm.model import Finding
 
 MaxBytes = Annotated[int, Field(ge=1024, le=1_048_576)]
 """How large a message may be: 1 MiB at most, where somebody allowed it."""
 
 USUAL_MAX_BYTES = 262_144
 """What every queue, topic, function and bus takes, as long as nobody has raised or lowered it."""
+
+_MISSING = re.compile(r"Error Code: (?:\S*NonExistentQueue|ResourceNotFoundException|NotFound|NoSuchBucket|404)\.")
+"""How services say that something is not there; an answer to HEAD has no more than its status."""
 
 
 class Service:
@@ -38,18 +43,41 @@ class Service:
     async def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """`operation` as botocore's clients name it. Raises `Undeliverable` with AWS's text."""
         try:
-            with translated(self._label):
-                client = await self._leased()
-                return dict(await getattr(client, operation)(**parameters))
+            return await self._asked(operation, parameters)
         except Disconnected as error:
-            # Of a missing queue there is one text, AWS's for a source.
-            raise Undeliverable(error.reason.replace("while ReceiveMessage.", "while SendMessage.")) from None
+            raise Undeliverable(_reason(error)) from None
+
+    async def check(self, operation: str, needs: str = "", **parameters: Any) -> Sequence[Finding]:
+        """What is wrong with a destination that `operation` asks about without giving it anything.
+
+        `needs`: the action that this takes and delivering does not; then a refusal shows nothing.
+        """
+        try:
+            await self._asked(operation, parameters)
+        except Disconnected as error:
+            if error.code == "AccessDenied" and needs:
+                text = f"{_reason(error)}: to look whether it is there takes {needs}; to deliver does not"
+                return [Finding(broken=False, text=text)]
+            cure = ": make it, or correct the destination" if _MISSING.search(error.reason) else ""
+            return [Finding(broken=True, text=f"{_reason(error)}{cure}")]
+        return []
+
+    async def _asked(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raises `Disconnected`."""
+        with translated(self._label):
+            client = await self._leased()
+            return dict(await getattr(client, operation)(**parameters))
 
     async def _leased(self) -> Any:
         async with self._leasing:
             if self._client is None:
                 self._client = await self._stack.enter_async_context(self._lease(self._name, self._options))
             return self._client.cold
+
+
+def _reason(error: Disconnected) -> str:
+    """Of a missing queue there is one text, AWS's for a source."""
+    return error.reason.replace("while ReceiveMessage.", "while SendMessage.")
 
 
 @asynccontextmanager

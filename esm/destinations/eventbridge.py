@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
 from esm.errors import Undeliverable
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
@@ -52,7 +52,7 @@ class EventBridgeOptions(Options):
 
 
 class EventBridgeDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
     def __init__(self, options: EventBridgeOptions, events: Service) -> None:
         self._envelope = {
@@ -73,6 +73,10 @@ class EventBridgeDestination:
                 f"Error occurred while PutEvents. EventBridge Error Code: {code}."
                 f" EventBridge Error Message: {text[:400]}"
             )
+
+    async def check(self) -> Sequence[Finding]:
+        bus = self._envelope["EventBusName"]
+        return await self._events.check("describe_event_bus", needs="events:DescribeEventBus", Name=bus)
 
 
 @asynccontextmanager

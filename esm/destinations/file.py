@@ -8,7 +8,7 @@ import asyncio
 import errno
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from esm.core.notice import text_of
 from esm.errors import Undeliverable
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin
 
@@ -50,7 +50,7 @@ class FileOptions(Options):
 
 
 class FileDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
     def __init__(self, options: FileOptions) -> None:
         self._path = Path(options.path)
@@ -61,8 +61,29 @@ class FileDestination:
         try:
             await asyncio.to_thread(append, self._path, line, self._rotate_at)
         except OSError as error:
-            cure = _CURES.get(error.errno or 0, "look at the file and its disk")
-            raise Undeliverable(f"{self._path}: {error.strerror}: {cure}") from None
+            raise Undeliverable(self._explained(error)) from None
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether it can be written, without making it."""
+        try:
+            await asyncio.to_thread(_try, self._path)
+        except OSError as error:
+            return [Finding(broken=True, text=self._explained(error))]
+        return []
+
+    def _explained(self, error: OSError) -> str:
+        cure = _CURES.get(error.errno or 0, "look at the file and its disk")
+        return f"{self._path}: {error.strerror}: {cure}"
+
+
+def _try(path: Path) -> None:
+    """Raises OSError if nothing could be appended; to put the file aside its directory has to be writable too."""
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    if path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def append(path: Path, line: bytes, rotate_at: int) -> None:

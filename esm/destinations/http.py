@@ -3,8 +3,10 @@
 Ours: AWS has none. A redirect is no 2xx: whoever moved the address is told, instead of being followed.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Self
 
@@ -13,10 +15,10 @@ from yarl import URL
 
 from esm.clients.http import Answered, Broken, Exchange, HttpClient, Lapsed, Limits, Unreached, open_client
 from esm.clients.http.given import usable_headers, usable_url
-from esm.clients.tls import tls_context
+from esm.clients.tls import knock, tls_context
 from esm.core.notice import text_of
 from esm.errors import Undeliverable
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Duration, Options, Secret
 from esm.plugins import DestinationContext, DestinationPlugin
 
@@ -62,10 +64,11 @@ class HttpOptions(Options):
 
 
 class HttpDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
-    def __init__(self, options: HttpOptions, client: HttpClient) -> None:
+    def __init__(self, options: HttpOptions, client: HttpClient, tls: ssl.SSLContext | None) -> None:
         self._url = URL(options.url)
+        self._tls = tls
         self._timeout = options.timeout
         self._client = client
 
@@ -73,6 +76,18 @@ class HttpDestination:
         exchange = await self._client.post(self._url, text_of(notice.document).encode(), {})
         if not (isinstance(exchange, Answered) and 200 <= exchange.status < 300):
             raise Undeliverable(f"{_shown(self._url)}: {_why(exchange, self._timeout)}")
+
+    async def check(self) -> Sequence[Finding]:
+        """Connects, handshake included, and sends nothing."""
+        url = self._url
+        try:
+            async with asyncio.timeout(self._timeout):
+                await knock(url.host or "", url.port or 0, self._tls or url.scheme == "https")
+        except (OSError, TimeoutError) as error:
+            cure = "start what takes the notices, or correct the URL"
+            text = f"cannot connect to {url.origin()}: {error or 'timeout'}: {cure}"
+            return [Finding(broken=True, text=text)]
+        return []
 
 
 def _why(exchange: Exchange, timeout: float) -> str:
@@ -93,7 +108,7 @@ async def open_http(options: HttpOptions, _: DestinationContext) -> AsyncIterato
     headers = {"Content-Type": "application/json", "User-Agent": "esm", "Accept-Encoding": "identity"}
     headers |= {name: value.get_secret_value() for name, value in options.headers.items()}
     async with open_client(limits, headers, tls) as client:
-        yield HttpDestination(options, client)
+        yield HttpDestination(options, client, tls)
 
 
 def _called(options: HttpOptions) -> str:

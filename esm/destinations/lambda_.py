@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
@@ -42,7 +42,7 @@ class LambdaOptions(Options):
 
 
 class LambdaDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
     def __init__(self, options: LambdaOptions, functions: Service) -> None:
         self._options = options
@@ -52,6 +52,10 @@ class LambdaDestination:
         event = fitting(notice.document, self._options.max_bytes).encode()
         to = {"FunctionName": self._options.arn, "InvocationType": "Event"}
         await self._functions.call("invoke", **to, Payload=event)
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether it may be invoked, without doing so."""
+        return await self._functions.check("invoke", FunctionName=self._options.arn, InvocationType="DryRun")
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from esm.clients.arns import partition_of
 from esm.clients.aws import AwsOptions
 from esm.core.notice import text_of, with_payload
 from esm.destinations.aws import Service, open_service
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
@@ -47,7 +47,7 @@ class S3Options(Options):
 
 
 class S3Destination:
-    """Implements `Destination`. `make_id` ends the name of an object."""
+    """Implements `Destination` and `Checkable`. `make_id` ends the name of an object."""
 
     def __init__(self, options: S3Options, s3: Service, make_id: Callable[[], str]) -> None:
         self._to = {"Bucket": options.bucket}
@@ -60,6 +60,9 @@ class S3Destination:
         key = key_of(notice, self._make_id())
         body = text_of(with_payload(notice)).encode()
         await self._s3.call("put_object", **self._to, Key=key, Body=body, ContentType="application/json")
+
+    async def check(self) -> Sequence[Finding]:
+        return await self._s3.check("head_bucket", needs="s3:ListBucket", **self._to)
 
 
 def key_of(notice: Notice, name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
@@ -42,7 +42,7 @@ class SnsOptions(Options):
 
 
 class SnsDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
     def __init__(self, options: SnsOptions, sns: Service) -> None:
         self._options = options
@@ -51,6 +51,10 @@ class SnsDestination:
     async def deliver(self, notice: Notice) -> None:
         message = fitting(notice.document, self._options.max_bytes)
         await self._sns.call("publish", TopicArn=self._options.arn, Message=message)
+
+    async def check(self) -> Sequence[Finding]:
+        arn = self._options.arn
+        return await self._sns.check("get_topic_attributes", needs="sns:GetTopicAttributes", TopicArn=arn)
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, model_validator
 from esm.clients.arns import partition_of
 from esm.clients.aws import AwsOptions
 from esm.destinations.aws import USUAL_MAX_BYTES, MaxBytes, Service, fitting, in_region, open_service
-from esm.model import Notice
+from esm.errors import Undeliverable
+from esm.model import Finding, Notice
 from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin, Permission
 
@@ -83,7 +84,7 @@ class SqsOptions(Options):
 
 
 class SqsDestination:
-    """Implements `Destination`."""
+    """Implements `Destination` and `Checkable`."""
 
     def __init__(self, options: SqsOptions, sqs: Service) -> None:
         self._options = options
@@ -93,6 +94,16 @@ class SqsDestination:
     async def deliver(self, notice: Notice) -> None:
         body = fitting(notice.document, self._options.max_bytes)
         await self._sqs.call("send_message", QueueUrl=await self._address(), MessageBody=body)
+
+    async def check(self) -> Sequence[Finding]:
+        try:
+            url = await self._address()
+        except Undeliverable as error:
+            return [Finding(broken=True, text=f"{error}: make the queue, or correct the destination")]
+        names = ["MaximumMessageSize"]
+        return await self._sqs.check(
+            "get_queue_attributes", needs="sqs:GetQueueAttributes", QueueUrl=url, AttributeNames=names
+        )
 
     async def _address(self) -> str:
         if self._url is None:

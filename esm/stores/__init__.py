@@ -4,11 +4,21 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from esm.ports import LaneStore
+from esm.stores.check import SqliteCheck
 from esm.stores.lock import user_of
 from esm.stores.memory import MemoryStore
 from esm.stores.sqlite import SqliteStore, open_sqlite, visit_sqlite
 
-__all__ = ["MemoryStore", "SqliteStore", "file_of", "open_sqlite", "open_store", "user_of", "visit_sqlite"]
+__all__ = [
+    "MemoryStore",
+    "SqliteCheck",
+    "SqliteStore",
+    "file_of",
+    "open_sqlite",
+    "open_store",
+    "user_of",
+    "visit_sqlite",
+]
 
 _SQLITE = "sqlite://"
 

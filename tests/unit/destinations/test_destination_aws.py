@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,9 @@ from esm.core.notice import text_of
 from esm.destinations import BUILT_IN
 from esm.destinations import aws as shared
 from esm.errors import Undeliverable
-from esm.model import Notice
+from esm.model import Finding, Notice
 from esm.plugins import DestinationContext
+from esm.ports import Checkable
 from esm.testing.destination_suite import notice
 
 PLUGINS = {plugin.name: plugin for plugin in BUILT_IN}
@@ -211,3 +212,75 @@ async def test_what_is_still_too_large_is_undeliverable_with_a_cure(lease: StubL
     with pytest.raises(Undeliverable, match=r"has \d+ bytes and max_bytes is 1024: raise it"):
         await deliver("sns", large, arn=TOPIC, max_bytes=1024)
     assert lease.client.calls == []
+
+
+# Before the start
+
+
+async def checked(kind: str, **options: Any) -> Sequence[Finding]:
+    plugin = PLUGINS[kind]
+    async with plugin.open(plugin.options.model_validate(options), DestinationContext({})) as destination:
+        assert isinstance(destination, Checkable)
+        return await destination.check()
+
+
+BUCKET = {"bucket": "failed", "expected_bucket_owner": "123456789012"}
+ASKED: dict[str, tuple[dict[str, Any], str, dict[str, Any], str]] = {
+    "sns": ({"arn": TOPIC}, "get_topic_attributes", {"TopicArn": TOPIC}, "sns:GetTopicAttributes"),
+    "s3": (BUCKET, "head_bucket", {"Bucket": "failed", "ExpectedBucketOwner": "123456789012"}, "s3:ListBucket"),
+    "lambda": ({"arn": FUNCTION}, "invoke", {"FunctionName": FUNCTION, "InvocationType": "DryRun"}, ""),
+    "eventbridge": ({"arn": BUS}, "describe_event_bus", {"Name": BUS}, "events:DescribeEventBus"),
+    "sqs": (
+        {"queue_url": URL},
+        "get_queue_attributes",
+        {"QueueUrl": URL, "AttributeNames": ["MaximumMessageSize"]},
+        "sqs:GetQueueAttributes",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+async def test_a_check_asks_and_gives_nothing(lease: StubLease, kind: str) -> None:
+    options, operation, parameters, _ = ASKED[kind]
+    assert list(await checked(kind, **options)) == []
+    assert lease.client.calls == [(operation, parameters)]
+
+
+@pytest.mark.parametrize("kind", ASKED)
+async def test_who_may_only_deliver_need_not_be_allowed_to_look(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    options, operation, _, needs = ASKED[kind]
+    leased(monkeypatch, {operation: refused("Ask", "AccessDeniedException", "not authorized")})
+    (finding,) = await checked(kind, **options)
+    assert finding.broken == (kind == "lambda")
+    assert needs in finding.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "operation", "code"),
+    [
+        ("sns", {"arn": TOPIC}, "get_topic_attributes", "NotFound"),
+        ("s3", {"bucket": "failed"}, "head_bucket", "404"),
+        ("lambda", {"arn": FUNCTION}, "invoke", "ResourceNotFoundException"),
+        ("eventbridge", {"arn": BUS}, "describe_event_bus", "ResourceNotFoundException"),
+        ("sqs", {"queue_url": URL}, "get_queue_attributes", "AWS.SimpleQueueService.NonExistentQueue"),
+        ("sqs", {"arn": QUEUE}, "get_queue_url", "AWS.SimpleQueueService.NonExistentQueue"),
+    ],
+)
+async def test_what_is_missing_is_said_with_a_cure(
+    monkeypatch: pytest.MonkeyPatch, kind: str, options: dict[str, Any], operation: str, code: str
+) -> None:
+    leased(monkeypatch, {operation: refused("Ask", code, "not there")})
+    (finding,) = await checked(kind, **options)
+    assert finding.broken
+    assert code in finding.text
+    assert "make " in finding.text
+    assert finding.text.endswith("correct the destination")
+
+
+async def test_credentials_that_are_missing_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    leased(monkeypatch, failure=ProfileNotFound(profile="shop"))
+    for kind, options in (("s3", {"bucket": "failed"}), ("sqs", {"arn": QUEUE})):
+        (finding,) = await checked(kind, **options)
+        assert (finding.broken, "there is no profile 'shop'" in finding.text) == (True, True)

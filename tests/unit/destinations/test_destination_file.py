@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from esm.core.notice import text_of
 from esm.destinations.file import PLUGIN, append
 from esm.errors import Undeliverable
+from esm.model import Finding
 from esm.plugins import DestinationContext
+from esm.ports import Checkable
 from esm.testing.destination_suite import notice
 
 LINE = text_of(notice().document) + "\n"
@@ -159,3 +162,36 @@ def test_one_writer_waits_for_the_other_even_while_it_rotates(path: Path) -> Non
     lines = [line for file in path.parent.iterdir() for line in file.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{n}-{i:02}" for n in range(4) for i in range(30))
     assert all(file.stat().st_size <= 20 for file in path.parent.iterdir())
+
+
+def checked(path: Path) -> Sequence[Finding]:
+    return asyncio.run(asked(path))
+
+
+async def asked(path: Path) -> Sequence[Finding]:
+    options = PLUGIN.options.model_validate({"path": str(path)})
+    async with PLUGIN.open(options, DestinationContext({})) as destination:
+        assert isinstance(destination, Checkable)
+        return await destination.check()
+
+
+def test_a_check_neither_makes_nor_changes_the_file(path: Path) -> None:
+    assert list(checked(path)) == []
+    assert not path.exists()
+    path.write_text("kept\n")
+    assert list(checked(path)) == []
+    assert path.read_text() == "kept\n"
+
+
+def test_what_cannot_be_written_is_said_with_a_cure(path: Path) -> None:
+    for wrong, said in ((path / "below" / "failed.jsonl", "make the directory"), (path.parent, "name a file")):
+        (finding,) = checked(wrong)
+        assert finding.broken
+        assert said in finding.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_directory_that_is_not_ours_is_said(path: Path) -> None:
+    path.parent.chmod(0o555)
+    (finding,) = checked(path)
+    assert (finding.broken, "let the user that esm runs as write there" in finding.text) == (True, True)

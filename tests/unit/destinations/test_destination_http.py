@@ -12,6 +12,7 @@ from functions.http_servers import free_port
 from esm.destinations.http import PLUGIN
 from esm.errors import Undeliverable
 from esm.plugins import DestinationContext
+from esm.ports import Checkable
 from esm.testing.destination_suite import notice
 
 
@@ -69,3 +70,18 @@ async def test_nobody_there_is_told_without_secrets() -> None:
 async def test_an_authority_that_cannot_be_read_is_told_at_once() -> None:
     with pytest.raises(ValueError, match=r"nowhere\.pem"):
         await deliver("https://failed.internal/", ca="/nowhere.pem")
+
+
+async def test_a_check_only_connects() -> None:
+    async with serving(500) as (url, got):
+        made = PLUGIN.options.model_validate({"url": url})
+        async with PLUGIN.open(made, DestinationContext({})) as destination:
+            assert isinstance(destination, Checkable)
+            assert list(await destination.check()) == []
+        assert got == []
+    async with PLUGIN.open(made, DestinationContext({})) as destination:
+        assert isinstance(destination, Checkable)
+        (finding,) = await destination.check()
+    assert finding.broken
+    assert finding.text.startswith(f"cannot connect to {url.partition('/failed')[0]}: ")
+    assert "hush" not in finding.text
