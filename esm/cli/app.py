@@ -71,9 +71,7 @@ def validate(
     *,
     connect: Annotated[
         bool,
-        typer.Option(
-            "--connect", help="Also ask sources, targets, destinations and the state whether they answer."
-        ),
+        typer.Option("--connect", help="Also ask sources, targets, destinations and the state."),
     ] = False,
 ) -> None:
     """Say everything that is wrong with a configuration, all at once.
