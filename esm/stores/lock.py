@@ -3,19 +3,23 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from esm.errors import StoreFailed
 
+_TRIES = 10
+_PAUSE = 0.02
+
 
 @contextmanager
 def sole_user(path: Path) -> Iterator[None]:
     """Holds the lock file beside `path`, which stays behind: removing it would let two processes hold one each.
 
-    Two names of one file share a lock. Raises `StoreFailed` at once if somebody else holds it, naming the process,
-    or if it cannot be made.
+    Two names of one file share a lock. Raises `StoreFailed` if somebody else holds it, naming the process, or if it
+    cannot be made.
     """
     beside = _beside(path)
     try:
@@ -58,17 +62,27 @@ def _beside(path: Path) -> Path:
 
 def _take(handle: int, path: Path, beside: Path) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        taken = _taken(handle)
+    except OSError as error:
+        raise StoreFailed(f"{beside} cannot be locked: {error.strerror}: use a local disk") from None
+    if not taken:
         raise StoreFailed(
             f"{path} is in use by another process ({_holder(handle)}): stop that one, or give this one a"
             " state.url of its own"
-        ) from None
-    except OSError as error:
-        raise StoreFailed(f"{beside} cannot be locked: {error.strerror}: use a local disk") from None
+        )
     with suppress(OSError):  # a full disk: the lock is held all the same, only nobody can read by whom
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+
+
+def _taken(handle: int) -> bool:
+    """Tries for a moment: it may be a tool that asks who has it."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def _holder(handle: int) -> str:

@@ -48,7 +48,10 @@ def after(old: LaneRow, at: int | None = None, owner: str | None = None) -> Lane
 def full_row(spans: int = 3) -> LaneRow:
     """A row with everything in it that a row can hold; its numbers are as long as those of Kinesis."""
     apart = 2**101 + 977
-    parts = tuple(Budget(n, 1573691886.021 + n, in_flight=n % 2 == 0, cuts=n) for n in range(min(spans, 200)))
+    parts = tuple(
+        Budget(n, 1573691886.021 + n, in_flight=n % 2 == 0, cuts=n, given_up=n == 1)
+        for n in range(min(spans, 200))
+    )
     above = tuple(
         Span(_FAR + apart * 3 * n, _FAR + apart * (3 * n + n % 3), n % len(parts) if n % 2 else None)
         for n in range(1, spans + 1)

@@ -1,6 +1,7 @@
 """The SQLite store's own concerns: one user, other people's files, newer rows, faults of the disk, the thread."""
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import threading
@@ -8,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from esm.checkpoint import LaneRow
+from esm.checkpoint import Budget, Checkpoint, LaneRow
 from esm.errors import StoreFailed
-from esm.stores import open_sqlite, open_store, sqlite, visit_sqlite
+from esm.stores import open_sqlite, open_store, sqlite, user_of, visit_sqlite
 from esm.stores.rows import FORMAT
 from esm.testing.store_suite import after, row
 
@@ -70,6 +72,38 @@ async def test_another_name_of_the_file_is_the_same_file(path: Path, tmp_path: P
     link.symlink_to(path)
     async with open_sqlite(path):
         assert "in use" in await refusal(link)
+
+
+async def test_a_row_has_the_lowest_format_that_says_it_all(path: Path) -> None:
+    given_up = replace(row("given up"), checkpoint=Checkpoint(7, parts=(Budget(3, given_up=True),)))
+    await filled(path, row(at=7), given_up)
+    with closing(sqlite3.connect(path)) as connection:
+        formats = dict(connection.execute("SELECT lane, format FROM lanes"))
+    assert formats == {row().lane: 1, "given up": 2}
+
+
+async def test_tools_find_every_scope(path: Path) -> None:
+    await filled(path, row("b"), row("a"), row(scope="another"))
+    async with visit_sqlite(path) as tool:
+        assert list(await tool.scopes()) == sorted({row().scope, "another"})
+
+
+async def test_tools_see_who_has_the_file(path: Path, tmp_path: Path) -> None:
+    assert user_of(path) == ""
+    async with open_sqlite(path):
+        assert user_of(path) == f"pid {os.getpid()}"
+        (tmp_path / "link.db").symlink_to(path)
+        assert user_of(tmp_path / "link.db") == f"pid {os.getpid()}"
+    assert user_of(path) == ""
+
+
+async def test_a_tool_that_asks_who_has_the_file_keeps_no_engine_from_starting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    monkeypatch.setattr("esm.stores.lock.time.sleep", lambda _: os.close(asking))
+    assert await rows_in(path) == []
 
 
 async def test_tools_work_beside_the_engine(path: Path) -> None:
