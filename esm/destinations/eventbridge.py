@@ -75,7 +75,12 @@ class EventBridgeDestination:
             )
 
     async def check(self) -> Sequence[Finding]:
+        """By name as well: not every server finds a bus by its ARN, as AWS does, in other accounts too."""
         bus = self._envelope["EventBusName"]
+        found = await self._look(bus)
+        return await self._look(bus.partition("event-bus/")[2]) if any(one.broken for one in found) else found
+
+    async def _look(self, bus: str) -> Sequence[Finding]:
         return await self._events.check("describe_event_bus", needs="events:DescribeEventBus", Name=bus)
 
 

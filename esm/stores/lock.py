@@ -18,8 +18,8 @@ _PAUSE = 0.02
 def sole_user(path: Path) -> Iterator[None]:
     """Holds the lock file beside `path`, which stays behind: removing it would let two processes hold one each.
 
-    Two names of one file share a lock. Raises `StoreFailed` if somebody else holds it, naming the process, or if it
-    cannot be made.
+    Two names of one file share a lock. Raises `StoreFailed` if somebody else holds it, naming the process, or
+    if it cannot be made.
     """
     beside = _beside(path)
     try:

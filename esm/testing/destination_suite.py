@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from esm.core.notice import EXTENSION, without_records
 from esm.errors import Undeliverable
 from esm.model import Notice
-from esm.ports import Destination
+from esm.ports import Checkable, Destination
 
 _AT = 1573691886.021
 _LANE = "shardId-000000000001"
@@ -148,6 +148,23 @@ async def nothing_there_is_undeliverable(harness: Harness) -> None:
                 raise AssertionError("what nobody took is Undeliverable")
 
 
+async def a_check_gives_nothing(harness: Harness) -> None:
+    async with harness.open() as bench:
+        if isinstance(bench.destination, Checkable):
+            found = list(await bench.destination.check())
+            require(not found, "nothing is wrong with it", found)
+            await bench.destination.deliver(notice("real"))
+            told = [document["requestContext"]["requestId"] for document in await bench.received(1)]
+            require(told == ["real"], "only what was delivered has arrived", told)
+
+
+async def a_check_finds_nothing_there(harness: Harness) -> None:
+    async with harness.absent() as destination:
+        if isinstance(destination, Checkable):
+            found = list(await destination.check())
+            require(any(one.broken for one in found), "what is not there is broken", found)
+
+
 async def _named(bench: Bench, request: str) -> Mapping[str, Any] | None:
     """The document of a request, which may come before or behind another one."""
     for count in (1, 2):
@@ -167,4 +184,6 @@ RULES: Sequence[Rule] = (
     the_same_notice_may_come_again,
     a_cancelled_delivery_harms_no_other,
     nothing_there_is_undeliverable,
+    a_check_gives_nothing,
+    a_check_finds_nothing_there,
 )

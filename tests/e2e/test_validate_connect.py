@@ -51,7 +51,8 @@ def test_what_will_hurt_is_a_warning(
     ended = esm("validate", "--config", config, "--connect")
     assert ended.returncode == 0, ended.stderr
     warnings = ended.stderr.splitlines()
-    assert all(line.startswith(f"warning: {config}:7: mappings.orders.source: ") for line in warnings)
+    at = 1 + next(n for n, line in enumerate(config.read_text().splitlines()) if '"source"' in line)
+    assert all(line.startswith(f"warning: {config}:{at}: mappings.orders.source: ") for line in warnings)
     for part in ("visibility timeout", "redrive policy", "1,000,000"):
         assert sum(part in line for line in warnings) == 1, part
 

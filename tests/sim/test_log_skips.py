@@ -1,4 +1,4 @@
-"""An operator skips what is stuck for ever, whatever else goes wrong: that is what the destination gets, and no more."""
+"""An operator skips what is stuck for ever, whatever else goes wrong: the destination gets that, and no more."""
 
 import asyncio
 import json
