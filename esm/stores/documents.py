@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span, Start
 
@@ -24,6 +24,22 @@ class SpanText(Struct, frozen=True, forbid_unknown_fields=True):
     part: int | None = None
 
 
+class PartText(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Budget`; `first_failed` in epoch seconds."""
+
+    attempts: int
+    first_failed: float | None
+    in_flight: bool
+    cuts: int
+    given_up: bool
+
+
+class StartText(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Start`; `time` in epoch seconds, None for the oldest record."""
+
+    time: float | None
+
+
 class CheckpointText(Struct, frozen=True, forbid_unknown_fields=True):
     """A `Checkpoint`."""
 
@@ -31,7 +47,7 @@ class CheckpointText(Struct, frozen=True, forbid_unknown_fields=True):
     ended: bool
     clean: bool
     spans: Sequence[SpanText]
-    parts: Sequence[Budget]
+    parts: Sequence[PartText]
 
 
 class RowText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +59,7 @@ class RowText(Struct, frozen=True, forbid_unknown_fields=True):
     owner: str
     epoch: int
     counter: int
-    start: Start | None
+    start: StartText | None
     checkpoint: CheckpointText | None
 
 
@@ -60,9 +76,15 @@ class _Version(Struct):
 
 def text_of(row: LaneRow, mapping: str | None) -> RowText:
     """`mapping` is the name of the row's mapping."""
-    checkpoint = None if row.checkpoint is None else _written(row.checkpoint)
     return RowText(
-        mapping, row.scope, row.lane, row.owner, row.epoch, row.counter, start=row.start, checkpoint=checkpoint
+        mapping=mapping,
+        scope=row.scope,
+        lane=row.lane,
+        owner=row.owner,
+        epoch=row.epoch,
+        counter=row.counter,
+        start=None if row.start is None else StartText(row.start.time),
+        checkpoint=None if row.checkpoint is None else _written(row.checkpoint),
     )
 
 
@@ -72,7 +94,8 @@ def row_of(text: RowText) -> LaneRow:
         checkpoint = None if text.checkpoint is None else _read(text.checkpoint)
     except ValueError as error:
         raise ValueError(f"lane {text.lane} of {text.mapping or text.scope}: {error}") from None
-    return LaneRow(text.scope, text.lane, text.owner, text.epoch, text.counter, text.start, checkpoint)
+    start = None if text.start is None else Start(text.start.time)
+    return LaneRow(text.scope, text.lane, text.owner, text.epoch, text.counter, start, checkpoint)
 
 
 def encoded(document: Document | RowText) -> str:
@@ -99,7 +122,7 @@ def _written(checkpoint: Checkpoint) -> CheckpointText:
         ended=checkpoint.ended,
         clean=checkpoint.clean,
         spans=[SpanText(str(span.first), str(span.last), span.part) for span in checkpoint.spans],
-        parts=checkpoint.parts,
+        parts=[PartText(**structs.asdict(part)) for part in checkpoint.parts],
     )
 
 
@@ -107,7 +130,8 @@ def _read(text: CheckpointText) -> Checkpoint:
     spans = tuple(Span(_position(span.first), _position(span.last), span.part) for span in text.spans)
     at = None if text.at is None else _position(text.at)
     _check(at, spans, len(text.parts))
-    return Checkpoint(at, text.ended, text.clean, spans, tuple(text.parts))
+    parts = tuple(Budget(**structs.asdict(part)) for part in text.parts)
+    return Checkpoint(at, text.ended, text.clean, spans, parts)
 
 
 def _position(text: str) -> int:

@@ -79,5 +79,5 @@ async def _write(place: Place, row: LaneRow, number: int) -> None:
 
 def _when(place: Place) -> str:
     if place.user:
-        return f"the engine ({place.user}) notices before it sends the batch again, within about a minute"
+        return f"the engine ({place.user}) notices before it sends the batch again, after a minute at most"
     return "no engine is running: it is done when one starts"

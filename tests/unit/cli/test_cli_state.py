@@ -451,6 +451,8 @@ def checkpoint_of(document: dict[str, Any]) -> dict[str, Any]:
         (lambda it: checkpoint_of(it)["parts"].pop(), "a span is of a part that is not there"),
         (lambda it: checkpoint_of(it)["spans"].reverse(), "spans overlap, or are out of order"),
         (lambda it: checkpoint_of(it)["spans"][0].update(last="1"), "a span ends before it begins"),
+        (lambda it: checkpoint_of(it)["parts"][0].pop("attempts"), "Object missing required field `attempts`"),
+        (lambda it: it["rows"][0].update(start={}), "Object missing required field `time`"),
         (lambda it: checkpoint_of(it).update(typo=1), "is no export of esm: Object contains unknown field `typo`"),
     ],
 )
