@@ -41,7 +41,7 @@ async def _show_all(place: Place, mapping: str | None, *, as_json: bool) -> int:
         return 0
     table = Table("Mapping", "Lane", "State")
     table.add_column("Position", overflow="fold")
-    for heading in ("Failing", "Attempts", "Done above"):
+    for heading in ("Pending", "Attempts", "Done above"):
         table.add_column(heading, justify="right")
     table.add_column("First failed")
     for scope in await place.scopes() if mapping is None else [await place.scope(mapping)]:

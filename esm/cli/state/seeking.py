@@ -27,7 +27,7 @@ Chosen = tuple[Sequence[str], bool]
 
 
 def seek(path: Path, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> int:
-    """The exit code. `sure`: also where failing batches are forgotten."""
+    """The exit code. `sure`: also where pending batches are forgotten."""
     return at(path, partial(_seek, mapping=mapping, chosen=chosen, to=to, sure=sure))
 
 

@@ -75,7 +75,7 @@ def pending(row: LaneRow) -> str:
     """What of a lane is above its position, in short; empty if nothing is."""
     checkpoint = row.checkpoint or Checkpoint()
     done = sum(span.part is None for span in checkpoint.spans)
-    parts = _counted(len(checkpoint.parts), "failing batch", "failing batches") if checkpoint.parts else ""
+    parts = _counted(len(checkpoint.parts), "pending batch", "pending batches") if checkpoint.parts else ""
     return ", ".join(filter(None, [parts, _counted(done, "span", "spans") + " done above it" if done else ""]))
 
 

@@ -257,11 +257,11 @@ def test_what_cannot_be_meant_is_refused(desk: Desk, arguments: Sequence[str], s
 def test_what_would_be_forgotten_is_said_and_asks_for_yes(desk: Desk) -> None:
     desk.put("s-1", FAILING)
     said = desk.refused("seek", "orders", "s-1", "--to", "horizon")
-    assert "2 failing batches, 1 span done above it, which would be forgotten" in said
+    assert "2 pending batches, 1 span done above it, which would be forgotten" in said
     assert "`esm state skip`" in said
     ended = desk.esm("seek", "orders", "s-1", "--to", "horizon", "--yes")
     assert ended.exit_code == 0
-    assert "was 100; forgotten: 2 failing batches, 1 span done above it" in ended.stdout
+    assert "was 100; forgotten: 2 pending batches, 1 span done above it" in ended.stdout
 
 
 def test_a_lane_that_an_engine_works_on_is_not_moved(desk: Desk) -> None:
@@ -422,7 +422,7 @@ def test_what_is_there_is_replaced_only_if_asked_and_not_in_use(desk: Desk, tmp_
     assert desk.esm("seek", "orders", "s-1", "--to", "99").exit_code == 0
     said = desk.refused("import", copy).splitlines()
     assert said[0] == "orders, lane s-1 has a position already: --replace replaces it"
-    assert "s-2 has a position already and 2 failing batches" in said[1]
+    assert "s-2 has a position already and 2 pending batches" in said[1]
     with desk.engine():
         assert "lane s-2 is in use by an engine" in desk.refused("import", copy, "--replace")
     assert desk.esm("import", copy, "--replace").exit_code == 0
