@@ -2,8 +2,8 @@
 
 It splits and merges as Kinesis does, tells who goes on at the end of a shard, and caps pages at ten megabytes; it
 is slow, and enforces no quota. It reads its certificate from its own folder and would listen on every address. The
-demonstration runs the same one. One that keeps its streams in a file has them when it is back, as Kinesis has after
-an outage.
+demonstration runs the same one. One that keeps its streams in a file has them when it is back, as Kinesis has
+after an outage.
 """
 
 from dataclasses import replace
