@@ -428,6 +428,26 @@ def test_throttles_pass_without_loss(code: str) -> None:
     run(main())
 
 
+def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_nothing() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.table.put("a")
+        fake.table.put("b")
+        (shard,) = fake.table.stream.shards.values()
+        change = shard.records[1]["dynamodb"]
+        good, change["SequenceNumber"] = change["SequenceNumber"], "49-b"
+        source = a_source(fake)
+        (lane,) = await first_lanes(source)
+        async with source.open(lane, OLDEST) as reader:
+            with pytest.raises(Disconnected, match="what is no number.*'49-b'") as raised:
+                await reader.read(10, 0)
+            assert raised.value.code == "BadAnswer"
+            change["SequenceNumber"] = good
+            assert values([await reader.read(10, 0)]) == ["a", "b"]
+
+    run(main())
+
+
 def test_a_missing_stream_is_a_lasting_problem() -> None:
     async def main() -> None:
         fake = FakeStreams(now)

@@ -208,6 +208,22 @@ async def test_an_answer_that_is_none_moves_nothing(body: bytes) -> None:
     assert raised.value.code == "BadAnswer"
 
 
+@pytest.mark.parametrize("number", ["abc", "", "1.5", "0x10"])
+async def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_nothing(number: str) -> None:
+    kinesis = StubKinesis()
+    good, odd = a_record(7), {**a_record(8), "SequenceNumber": number}
+    async with a_source(kinesis).open(LANE, Start()) as reader:
+        for page in ([odd], [good, odd, good], [odd, good]):
+            kinesis.answers.extend([{"ShardIterator": "i"}] if page == [odd] else [])
+            kinesis.answers.append({"Records": page, "NextShardIterator": "j"})
+            with pytest.raises(Disconnected, match=f"what is no number.*{number!r}") as raised:
+                await reader.read(9, 0)
+            assert raised.value.code == "BadAnswer"
+        kinesis.answers.append({"Records": [good], "NextShardIterator": "j"})
+        page = await reader.read(9, 0)
+    assert [(record.seq, record.position) for record in page.records] == [(0, 7)]
+
+
 # Checks
 
 
