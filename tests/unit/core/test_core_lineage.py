@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import EVERY_LANE, Sightings, expired, has_ended, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
 from esm.model import Lane
 
 P, Q = Lane("p"), Lane("q")
@@ -88,6 +88,16 @@ def test_rows_go_once_their_children_have_begun_and_nobody_lists_them() -> None:
 def test_rows_stay_while_their_lane_is_listed_or_has_not_ended() -> None:
     assert expired([row("p", 9, ended=True), row("c", 5)], {"p": P, "c": C}) == []
     assert expired([row("p", 9), row("c", 5)], {"c": C}) == []
+
+
+def test_a_row_is_forgotten_when_several_looks_in_a_row_agree() -> None:
+    p, q = row("p", 9, ended=True), row("q", 9, ended=True)
+    first = looked_at([p], {})
+    second = looked_at([p, q], first)
+    assert (first, second) == ({"p": 1}, {"p": 2, "q": 1})
+    assert looked_at([q], second) == {"q": 2}  # `p` is listed again: it begins anew
+    assert looked_at([p, q], looked_at([q], second)) == {"p": 1, "q": 3}
+    assert ENOUGH_LOOKS == 3
 
 
 def test_a_source_that_lists_nothing_is_not_believed() -> None:
