@@ -51,7 +51,7 @@ def _as_in_terraform(schema: dict[str, Any]) -> None:
 
 
 class FilterCriteria(Options):
-    """Which records are delivered; the others are deleted from a queue, and passed over in a stream. `{}` is all."""
+    """Which records are delivered; the others are deleted from a queue, in a stream passed over. `{}` is all."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_as_in_terraform)
 

@@ -97,7 +97,7 @@ class SharedRows:
 
 
 class SeenRows:
-    """The rows of a scope as they were seen last, so that a thousand lanes that begin do not each read all of them.
+    """The rows of a scope as they were seen last: a thousand lanes that begin do not each read all of them.
 
     `rows` are all there are; a lane that has none then is new.
     """

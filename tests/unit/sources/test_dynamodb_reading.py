@@ -439,7 +439,7 @@ def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_nothing()
         source = a_source(fake)
         (lane,) = await first_lanes(source)
         async with source.open(lane, OLDEST) as reader:
-            with pytest.raises(Disconnected, match="what is no number.*'49-b'") as raised:
+            with pytest.raises(Disconnected, match=r"what is no number.*'49-b'") as raised:
                 await reader.read(10, 0)
             assert raised.value.code == "BadAnswer"
             change["SequenceNumber"] = good

@@ -220,8 +220,8 @@ async def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_not
                 await reader.read(9, 0)
             assert raised.value.code == "BadAnswer"
         kinesis.answers.append({"Records": [good], "NextShardIterator": "j"})
-        page = await reader.read(9, 0)
-    assert [(record.seq, record.position) for record in page.records] == [(0, 7)]
+        read = await reader.read(9, 0)
+    assert [(record.seq, record.position) for record in read.records] == [(0, 7)]
 
 
 # Checks
