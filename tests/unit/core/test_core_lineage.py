@@ -30,7 +30,7 @@ def test_children_wait_for_their_parents_end() -> None:
     assert now(listing(P, C, D), {"p"}) == {"c", "d"}
 
 
-def test_t6_a_closed_shard_that_was_never_read_is_read() -> None:
+def test_a_closed_shard_that_was_never_read_is_read() -> None:
     assert now(listing(P)) == {"p"}
 
 
@@ -53,7 +53,7 @@ def test_a_grandchild_waits_for_its_parent() -> None:
     assert now(listing(P, C, grandchild), {"p"}) == {"c"}
 
 
-def test_t20_children_that_a_parent_names_are_known_before_they_are_listed() -> None:
+def test_children_that_a_parent_names_are_known_before_they_are_listed() -> None:
     assert now(listing(P).children([C, D]), {"p"}) == {"c", "d"}
 
 

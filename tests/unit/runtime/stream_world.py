@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -48,7 +48,9 @@ def a_world() -> World:
 class Stream(Protocol):
     """A stream with one shard."""
 
-    source: LogSource
+    @property
+    def source(self) -> LogSource:
+        """What a mapping reads it by."""
 
     def put(self, count: int) -> list[str]:
         """Writes records; returns their sequence numbers."""
@@ -64,7 +66,10 @@ class OfKinesis:
         self._service.operate("CreateStream", {"StreamName": "orders", "ShardCount": 1})
         begin = begin_at("TRIM_HORIZON", None)
         options = KinesisOptions(stream="orders")
-        lease = lambda *_: nullcontext(SimpleNamespace(cold=self, hot=self))  # noqa: E731
+
+        def lease(_service: str, _options: AwsOptions) -> AbstractAsyncContextManager[Any]:
+            return nullcontext(SimpleNamespace(cold=self, hot=self))
+
         self.source = KinesisSource(options, AwsOptions(), lease, begin=begin, world=a_world())
 
     def put(self, count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What AWS was seen to do with mappings from streams, through the real sources: answers, counts, ages, documents."""
+"""What AWS was seen to do with mappings from streams, through the real sources: answers, counts, ages, notices."""
 
 import asyncio
 import json

@@ -73,7 +73,7 @@ async def test_two_cannot_take_a_lane_at_once() -> None:
     assert sorted(type(result).__name__ for result in results) == ["HeldRow", "LostLease"]
 
 
-async def test_t2_whoever_lost_a_lane_cannot_write_it_even_under_the_same_name() -> None:
+async def test_whoever_lost_a_lane_cannot_write_it_even_under_the_same_name() -> None:
     store = Flaky()
     row = await taken(store)
     other = await taken(store)

@@ -190,6 +190,19 @@ async def test_a_refusal_costs_nothing() -> None:
 
 
 @virtual
+async def test_a_target_that_denies_us_for_a_day_costs_a_stream_no_record() -> None:
+    denied = Turn(Refused(Outcome.MISCONFIGURED, "401"))
+    day = 24 * 3600.0
+    rig = LogRig(LogOptions(maximum_retry_attempts=0), lambda _: denied if now() < day else SUCCESS)
+    ids = rig.put("ab")
+    async with rig.running(day + 600.0):
+        await asyncio.sleep(day - 1.0)
+        assert (await rig.store.checkpoint()).at is None
+        assert len(rig.function.calls) < 3 * day / 60
+    assert (rig.function.calls[-1][1], rig.destination.given, rig.told.of(Dropped)) == (ids, [], [])
+
+
+@virtual
 async def test_a_partial_answer_restarts_the_budget() -> None:
     """Five deliveries of the bad record, and a count of four, as seen on AWS."""
     partial = Turn(Returned(b'{"batchItemFailures": [{"itemIdentifier": "s00:00002:c"}]}'))
@@ -283,7 +296,7 @@ async def test_a_destination_that_fails_is_tried_again_and_then_the_next_one() -
 
 
 @virtual
-async def test_t8_while_no_destination_answers_the_lane_stalls_and_nothing_is_skipped() -> None:
+async def test_while_no_destination_answers_the_lane_stalls_and_nothing_is_skipped() -> None:
     rig = LogRig(LogOptions(maximum_retry_attempts=0), in_turn([FAILURE]))
     rig.destination.down = True
     ids = rig.put("a")
@@ -333,6 +346,16 @@ async def test_commits_are_gathered_over_the_interval() -> None:
         pass
     written = [at for at, _ in rig.store.commits()]
     assert written == pytest.approx([1.0, 6.0, 11.0, 16.0, 30.0])
+
+
+@virtual
+async def test_nothing_counts_as_done_before_the_function_has_answered() -> None:
+    rig = LogRig(LogOptions(checkpoint_interval=0.1), lambda _: Turn(SUCCESS.reply, 20.0))
+    rig.put("ab")
+    async with rig.running(30.0):
+        pass
+    moved = [at for at, checkpoint in rig.store.commits() if checkpoint.at is not None]
+    assert moved[0] == 20.0
 
 
 @virtual

@@ -21,7 +21,7 @@ def a_record(number: int, data: str = "SGk=") -> dict[str, object]:
 
 
 async def test_all_pages_of_a_listing_are_read() -> None:
-    """T7: a stream with more shards than fit into one answer."""
+    """A stream may have more shards than fit into one answer."""
     kinesis = StubKinesis([a_shard("a")], [a_shard("b", "a")], [a_shard("c", "a", "b")])
     lanes = await anext(a_source(kinesis).lanes())
     assert list(lanes) == [Lane("a"), Lane("b", ("a",)), Lane("c", ("a", "b"))]
