@@ -15,7 +15,7 @@ from esm.core.backoff import Backoff
 from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane
-from esm.ports import LaneStore, LogReader, LogSource
+from esm.ports import LaneStore, LogReader, LogSource, Recalling
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, follow
@@ -95,6 +95,8 @@ class LogMapping:
         rows = await self.store.view(self.plan.id)
         self._rows = SeenRows(self.store, self.plan.id, rows)
         self._ended = {row.lane for row in rows if has_ended(row)}
+        if isinstance(self.source, Recalling):
+            self.source.recall([row.lane for row in rows if row.lane != EVERY_LANE])
         self._start = await resolve_start(self.store, self.plan.id, self.source)
 
     async def _list(self) -> None:

@@ -42,6 +42,11 @@ def table_of(arn: str) -> str:
     return arn.partition(_STREAM)[0].rpartition("/")[2]
 
 
+def stream_of(lane: str, sibling: str) -> str:
+    """The ARN of a lane's stream; `sibling` is another stream of the table."""
+    return f"{sibling.partition(_STREAM)[0]}{_STREAM}{lane.rpartition('/')[0]}"
+
+
 def lane_name(arn: str, shard: str) -> str:
     """The lane of a shard."""
     return f"{label_of(arn)}/{shard}"

@@ -489,6 +489,60 @@ def test_a_table_is_followed_from_stream_to_stream(*, lists_old_streams: bool) -
     run(main())
 
 
+def test_a_former_stream_that_the_server_does_not_list_is_read_on_after_a_restart() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.lists_old_streams = False
+        fake.table.put("a")
+        old = [lane.name for lane in await first_lanes(a_source(fake, table=True))]
+        fake.table.roll()
+        fake.table.put("b")
+        fake.table.create()
+        fake.table.put("c")
+        source = a_source(fake, table=True)
+        source.recall(old)
+        lanes = {lane.name: lane for lane in await first_lanes(source)}
+        assert (len(lanes), old[0] in lanes) == (3, True)
+        assert await drain(source) == ["a", "b", "c"]
+        later = a_source(fake, table=True)
+        assert await read_some(later, lanes[old[0]])  # by its name, without being listed
+
+    run(main())
+
+
+def test_what_cannot_be_recalled_is_no_problem() -> None:
+    """A stream that is gone, and rows from when the mapping had another source."""
+
+    async def main() -> None:
+        fake = FakeStreams(now)
+        source = a_source(fake, table=True)
+        source.recall(["shardId-000000000000", "2000-01-01T00:00:00.000/shardId-1"])
+        fake.raises["DescribeStream"].append(refused("ValidationException", "DescribeStream"))
+        assert len(await first_lanes(source)) == 1
+        asked = [arguments["StreamArn"] for operation, arguments in fake.asked if operation == "DescribeStream"]
+        assert asked == [f"{TABLE}/stream/", f"{TABLE}/stream/2000-01-01T00:00:00.000", fake.table.stream.arn]
+
+    run(main())
+
+
+def test_a_former_stream_that_cannot_be_asked_about_holds_up_the_listing() -> None:
+    """Without it, what followed it would be taken for a beginning."""
+
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.lists_old_streams = False
+        old = [lane.name for lane in await first_lanes(a_source(fake, table=True))]
+        fake.table.create()
+        source = a_source(fake, table=True)
+        source.recall(old)
+        fake.raises["DescribeStream"].append(refused("LimitExceededException", "DescribeStream"))
+        with pytest.raises(Disconnected):
+            await first_lanes(source)
+        assert len(await first_lanes(source)) == 2
+
+    run(main())
+
+
 def test_a_stream_that_was_made_anew_is_found_soon_after_the_old_one_ended() -> None:
     async def main() -> None:
         fake = FakeStreams(now)
