@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Percent that has to be noticed. What deletes messages by a pattern, or decides what is finished in a stream and what
-# is read again, has more to lose than to gain.
+# Percent that has to be noticed. What deletes messages by a pattern, or decides what of a stream is finished, has
+# more to lose than to gain.
 MODULES = {
     "judging": 85.0,
     "partial": 85.0,

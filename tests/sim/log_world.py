@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from msgspec import structs
 
@@ -29,13 +30,26 @@ class Outages:
         return now < self._until
 
 
+class Witness(Protocol):
+    """Sees what a function is given."""
+
+    def starts(self, ids: list[str]) -> None:
+        """It is given these."""
+
+    def answers(self, ids: list[str]) -> None:
+        """The call was not cut off."""
+
+    def ends(self, ids: list[str], succeeded: list[str]) -> None:
+        """It, or what waited for it, is over."""
+
+
 class LogFunction:
     """A target that fails, hangs, throttles and answers nonsense; `poison` it never takes.
 
     Whoever sends it one of `killers` is `killed`.
     """
 
-    def __init__(self, oracle: LogOracle, faults: Faults, poison: set[str], *, reports_failures: bool) -> None:
+    def __init__(self, oracle: Witness, faults: Faults, poison: set[str], *, reports_failures: bool) -> None:
         self._oracle = oracle
         self._faults = faults
         self._poison = poison

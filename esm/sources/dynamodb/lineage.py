@@ -83,21 +83,16 @@ def _complete(stream: Stream) -> Stream:
     """Without the shards whose ancestors may be missing in the listing, which is not always consistent.
 
     A closed shard of a stream that is on has children. Where none is listed, a later shard whose parent is not
-    listed either may come from it, and reading that one first would break the order. A shard whose parent was
-    trimmed is older than that.
+    listed either may come from it, and reading that one first would break the order; nor may what comes from that
+    one be read. A shard whose parent was trimmed is older than that.
     """
-    own = {shard.id for shard in stream.shards}
+    own = {None, *(shard.id for shard in stream.shards)}
     parents = {shard.parent for shard in stream.shards}
     cut = [_number(shard) for shard in stream.shards if stream.on and shard.closed and shard.id not in parents]
-    if not cut:
-        return stream
-    return Stream(
-        stream.arn,
-        tuple(
-            each for each in stream.shards if each.parent is None or each.parent in own or _number(each) < min(cut)
-        ),
-        stream.on,
-    )
+    doubtful = {each.id for each in stream.shards if cut and each.parent not in own and _number(each) >= min(cut)}
+    while later := {each.id for each in stream.shards if each.parent in doubtful} - doubtful:
+        doubtful |= later
+    return Stream(stream.arn, tuple(each for each in stream.shards if each.id not in doubtful), stream.on)
 
 
 def _number(shard: Shard) -> int:

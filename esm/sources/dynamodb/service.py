@@ -23,7 +23,7 @@ ON = {"ENABLED", "ENABLING"}
 """The statuses of a stream that new records come to."""
 
 _GONE = {MISSING, "InvalidArgument"}
-"""Of a stream: it was forgotten, a day after it was switched off; or what was begun is of another kind of source."""
+"""Of a stream: it was forgotten, a day after it was switched off, or never was one of this source."""
 
 _QUOTA = Quota(reads=8.0, size=float("inf"))  # leaves some to others of the account
 

@@ -35,6 +35,8 @@ def test_a_shard_waits_to_be_listed_until_its_ancestors_are() -> None:
         return [shard_of(lane.name) for lane in lanes_of([Stream(OLD, shards, on)])]
 
     assert listed(a, c, z, y, on=True) == ["a", "z", "y"]
+    assert listed(a, c, Shard("d", "c", "50"), z, y, on=True) == ["a", "z", "y"]  # nor what comes from it
+    assert listed(Shard("e", "d", "60"), Shard("d", "c", "50"), a, c, z, y, on=True) == ["a", "z", "y"]
     assert listed(a, b, c, z, y, on=True) == ["a", "b", "c", "z", "y"]
     assert listed(c, z, y, on=True) == ["c", "z", "y"]  # `a` was trimmed, and so was `b`
     assert listed(a, c, on=False) == ["a", "c"]  # where nothing comes any more, a closed shard may be the last
