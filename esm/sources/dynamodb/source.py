@@ -36,6 +36,7 @@ class DynamoSource:
         self._world = world
         self._streams: dict[str, Stream] = {}
         self._begun: Collection[str] = ()
+        self._gone: Sequence[Stream] = ()
         self._listing = Listing(self._list, world)
 
     async def begin(self) -> Start:
@@ -72,9 +73,11 @@ class DynamoSource:
     async def _list(self) -> Collection[Lane]:
         async with self._service() as service:
             streams = await service.streams(tuple(self._streams), self._begun)
-        self._streams = {stream.arn: stream for stream in streams}
+        found = {stream.arn: stream for stream in streams}
+        self._gone = [each for each in (*self._gone, *self._streams.values()) if each.arn not in found]
+        self._streams = found
         self._begun = ()  # what is there of them is known now
-        return lanes_of(streams)
+        return lanes_of(streams, self._gone)
 
     async def _stream_of(self, lane: Lane, service: Service) -> Stream:
         """Known from a listing; a lane may be opened before the first one."""

@@ -484,7 +484,7 @@ def test_a_table_is_followed_from_stream_to_stream(*, lists_old_streams: bool) -
         assert lanes[new].parents == (old,)
         assert await drain(source) == ["a", "b"]
         fake.table.forget_stream()
-        assert [lane.parents for lane in await anext(sets)] == [()]
+        assert [(lane.name, lane.parents) for lane in await anext(sets)] == [(new, (old,))]
 
     run(main())
 
@@ -539,6 +539,21 @@ def test_a_former_stream_that_cannot_be_asked_about_holds_up_the_listing() -> No
         with pytest.raises(Disconnected):
             await first_lanes(source)
         assert len(await first_lanes(source)) == 2
+
+    run(main())
+
+
+def test_a_stream_that_is_missing_for_a_while_waits_for_itself_never() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        source = a_source(fake, table=True)
+        sets = source.lanes()
+        await anext(sets)
+        fake.table.create()
+        before = await anext(sets)
+        fake.raises["DescribeStream"].append(refused("ResourceNotFoundException", "DescribeStream"))
+        assert [lane.name for lane in await anext(sets)] == [lane.name for lane in before][1:]
+        assert await anext(sets) == before
 
     run(main())
 
