@@ -64,7 +64,9 @@ class GroupMapping:
         def open_reader(lane: Lane, row: HeldRow) -> AbstractAsyncContextManager[LogReader]:
             return membership.open(lane, row.found.at)
 
-        lanes = LaneRunner(shared, SharedRows(membership.rows, self.plan.id), open_reader, _NO_LINEAGE, self._health)
+        lanes = LaneRunner(
+            shared, SharedRows(membership.rows, self.plan.id), open_reader, _NO_LINEAGE, self._health
+        )
 
         async def run_lane(name: str, lane: Lane, own: Stop) -> None:
             await self._run_lane(lanes, name, lane, own)
