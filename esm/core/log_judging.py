@@ -111,7 +111,7 @@ def _failed(part: Part, reply: Reply, rule: RetryRule, now: float, what: tuple[O
     again = Part(part.records, _counted(part.budget, now), reply=reply)
     if _is_spent(again, rule):
         drop = Drop(again.records, EXHAUSTED, again.budget.attempts, reply)
-        return LogVerdict(outcome, drop=drop, pending=(), why=why)
+        return LogVerdict(outcome, drop=drop, why=why)
     return LogVerdict(outcome, pending=(again,), why=why)
 
 

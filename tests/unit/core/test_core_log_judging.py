@@ -114,6 +114,17 @@ def test_n_retries_are_n_and_one_deliveries() -> None:
     assert verdict.drop.reply == FAILED
 
 
+def test_a_batch_is_given_up_as_a_whole_but_with_bisect_only_a_single_record_is() -> None:
+    drop = judge_log(THREE, FAILED, RetryRule(0), 0.0).drop
+    assert drop == Drop(THREE.records, "RetryAttemptsExhausted", 1, FAILED)
+    tried = with_budget(THREE, attempts=5, first_failed=0.0)
+    assert doomed(tried, RetryRule(4), 0.0) == Drop(THREE.records, "RetryAttemptsExhausted", 5)
+    assert doomed(tried, RetryRule(5), 0.0) is None
+    assert doomed(tried, RetryRule(4, bisect=True), 0.0) is None
+    single = with_budget(part("10a"), attempts=5, first_failed=0.0)
+    assert doomed(single, RetryRule(4, bisect=True), 0.0) == Drop(single.records, "RetryAttemptsExhausted", 5)
+
+
 def test_infinite_retries_never_end() -> None:
     one = with_budget(part("10a"), attempts=10_000, first_failed=0.0)
     assert judge_log(one, FAILED, RetryRule(), 0.0).drop is None
