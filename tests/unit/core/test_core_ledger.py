@@ -222,6 +222,8 @@ def test_what_is_held_counts_twice_its_bytes_until_it_is_finished() -> None:
     assert ledger.held_bytes == 2 * size
     finish(ledger, ledger.take(1))
     assert ledger.held_bytes == size
+    ledger.admit(LogPage(rejected=(Rejected(at(4, 40), "7 MB"),)), 0.0)
+    assert ledger.held_bytes == 2 * size
 
 
 def test_what_turns_out_to_be_finished_while_restoring_is_not_held() -> None:

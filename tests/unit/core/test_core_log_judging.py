@@ -125,6 +125,18 @@ def test_a_batch_is_given_up_as_a_whole_but_with_bisect_only_a_single_record_is(
     assert doomed(single, RetryRule(4, bisect=True), 0.0) == Drop(single.records, "RetryAttemptsExhausted", 5)
 
 
+def test_what_somebody_gave_up_is_doomed_whatever_the_rule_says() -> None:
+    tried = Part(THREE.records, Budget(2, 1.0, given_up=True), reply=FAILED)
+    drop = Drop(THREE.records, "RetryAttemptsExhausted", 2, FAILED)
+    assert [
+        doomed(tried, rule, 99.0) for rule in (RetryRule(), RetryRule(9, bisect=True), RetryRule(age=1.0))
+    ] == [
+        drop,
+        drop,
+        drop,
+    ]
+
+
 def test_infinite_retries_never_end() -> None:
     one = with_budget(part("10a"), attempts=10_000, first_failed=0.0)
     assert judge_log(one, FAILED, RetryRule(), 0.0).drop is None
