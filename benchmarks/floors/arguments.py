@@ -5,6 +5,18 @@ from __future__ import annotations
 import argparse
 
 
+def parse_stream() -> argparse.Namespace:
+    """`batch`: records of a POST at most, and so of a read."""
+    parser = argparse.ArgumentParser(description="for each shard: read, POST one Lambda Kinesis event, again")
+    for name in ("endpoint", "stream-arn", "target"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--batch", type=int, default=1000)
+    options = parser.parse_args()
+    options.stream = options.stream_arn.rpartition("/")[2]
+    return options
+
+
 def parse() -> argparse.Namespace:
     """`page` and `pages`: SQS gives 10 at most, so a larger batch is gathered from several receives.
 
