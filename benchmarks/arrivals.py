@@ -7,53 +7,16 @@ a later one of its key was overtaken.
 
 from __future__ import annotations
 
-import binascii
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import orjson
+from msgspec import Raw, Struct
 
 from benchmarks.figures import latency_summary
-
-SQS_REQUIRED = {
-    "messageId",
-    "receiptHandle",
-    "body",
-    "attributes",
-    "messageAttributes",
-    "md5OfBody",
-    "eventSource",
-    "eventSourceARN",
-    "awsRegion",
-}
-SQS_OPTIONAL = {"md5OfMessageAttributes"}
-SYSTEM_ATTRIBUTES = {
-    "ApproximateReceiveCount",
-    "SentTimestamp",
-    "SenderId",
-    "ApproximateFirstReceiveTimestamp",
-}
-KINESIS_REQUIRED = {
-    "kinesis",
-    "eventSource",
-    "eventVersion",
-    "eventID",
-    "eventName",
-    "invokeIdentityArn",
-    "awsRegion",
-    "eventSourceARN",
-}
-KINESIS_DATA = {
-    "kinesisSchemaVersion",
-    "partitionKey",
-    "sequenceNumber",
-    "data",
-    "approximateArrivalTimestamp",
-}
-
-Record = dict[str, Any]
 
 
 class Seen(NamedTuple):
@@ -65,37 +28,92 @@ class Seen(NamedTuple):
     sent: float
 
 
-def of_sqs(record: Record) -> Seen | None:
-    """None if something is missing or wrong; the body's MD5 must be the one that SQS gave."""
-    names = set(record)
-    body: str = record.get("body", "")
-    if (
-        names >= SQS_REQUIRED
-        and names <= SQS_REQUIRED | SQS_OPTIONAL
-        and record["attributes"].keys() >= SYSTEM_ATTRIBUTES
-        and hashlib.md5(body.encode(), usedforsecurity=False).hexdigest() == record["md5OfBody"]
-    ):
-        said = orjson.loads(body)
-        return Seen(record["messageId"], None, said["n"], said["sent"])
-    return None
+class Said(Struct, gc=False):
+    """A body, see `bodies.py`."""
+
+    n: int
+    sent: float
+    pad: str
 
 
-def of_kinesis(record: Record) -> Seen | None:
-    """None if something is missing or wrong; the id must be of the sequence number, and the data base64."""
-    data: Record = record.get("kinesis", {})
-    if record.keys() != KINESIS_REQUIRED or data.keys() != KINESIS_DATA:
-        return None
-    name: str = record["eventID"]
+BODY = msgspec.json.Decoder(Said)
+
+
+class SystemAttributes(Struct, gc=False):
+    ApproximateReceiveCount: str
+    SentTimestamp: str
+    SenderId: str
+    ApproximateFirstReceiveTimestamp: str
+
+
+class SqsRecord(Struct, tag_field="eventSource", tag="aws:sqs", forbid_unknown_fields=True):
+    messageId: str
+    receiptHandle: str
+    body: str
+    attributes: SystemAttributes
+    messageAttributes: dict[str, Raw]
+    md5OfBody: str
+    eventSourceARN: str
+    awsRegion: str
+    md5OfMessageAttributes: str | None = None
+
+    def seen(self) -> Seen | None:
+        """None if the body is not the one whose MD5 SQS gave."""
+        if hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest() != self.md5OfBody:
+            return None
+        said = BODY.decode(self.body)
+        return Seen(self.messageId, None, said.n, said.sent)
+
+
+class KinesisData(Struct, forbid_unknown_fields=True, gc=False):
+    kinesisSchemaVersion: str
+    partitionKey: str
+    sequenceNumber: str
+    data: bytes
+    approximateArrivalTimestamp: float
+
+
+class KinesisRecord(Struct, tag_field="eventSource", tag="aws:kinesis", forbid_unknown_fields=True, gc=False):
+    kinesis: KinesisData
+    eventVersion: str
+    eventID: str
+    eventName: str
+    invokeIdentityArn: str
+    awsRegion: str
+    eventSourceARN: str
+
+    def seen(self) -> Seen | None:
+        """None if it has another record's name."""
+        if not self.eventID.endswith(self.kinesis.sequenceNumber):
+            return None
+        said = BODY.decode(self.kinesis.data)
+        return Seen(self.eventID, self.kinesis.partitionKey, said.n, said.sent)
+
+
+class Event(Struct):
+    Records: list[SqsRecord | KinesisRecord]
+
+
+class Doubtful(Struct):
+    """An event of which something is wrong: who is it?"""
+
+    Records: list[Raw]
+
+
+EVENT, DOUBTFUL, RECORD = (msgspec.json.Decoder(each) for each in (Event, Doubtful, SqsRecord | KinesisRecord))
+
+
+def good_ones(event: bytes) -> tuple[list[SqsRecord | KinesisRecord], int]:
+    """Its records, and how many are left out because something is missing, too much, or of another type."""
     try:
-        said = orjson.loads(binascii.a2b_base64(data["data"]))
-    except ValueError:
-        return None
-    if not name.endswith(f":{data['sequenceNumber']}") or not said["pad"]:
-        return None
-    return Seen(name, data["partitionKey"], said["n"], said["sent"])
-
-
-LOOKS: dict[str, Callable[[Record], Seen | None]] = {"aws:sqs": of_sqs, "aws:kinesis": of_kinesis}
+        return EVENT.decode(event).Records, 0
+    except msgspec.ValidationError:
+        raw = DOUBTFUL.decode(event).Records
+    good = []
+    for each in raw:
+        with contextlib.suppress(msgspec.ValidationError):
+            good.append(RECORD.decode(each))
+    return good, len(raw) - len(good)
 
 
 class Arrivals:
@@ -112,16 +130,20 @@ class Arrivals:
 
     def note(self, event: bytes, arrived: float) -> None:
         self.moments.append(arrived)
-        for record in orjson.loads(event)["Records"]:
-            look = LOOKS.get(record.get("eventSource"))
-            seen = look(record) if look else None
+        records, malformed = good_ones(event)
+        self.malformed += malformed
+        for record in records:
+            try:
+                seen = record.seen()
+            except msgspec.MsgspecError:  # the body
+                seen = None
             if seen is None:
                 self.malformed += 1
                 continue
             if seen.key is not None:
                 self._in_turn(seen, seen.key)
             self.deliveries[seen.name] += 1
-            self.shares[record["eventSourceARN"]] += 1
+            self.shares[record.eventSourceARN] += 1
             self.ages.append((seen.number, arrived - seen.sent))
 
     def _in_turn(self, seen: Seen, key: str) -> None:

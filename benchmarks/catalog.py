@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from benchmarks.backoff import backoff_curve
+from benchmarks.catch_up import catch_up
 from benchmarks.contenders import CONTENDERS, Terms
 from benchmarks.fairness import fair_share, rate_limit
 from benchmarks.filtering import filter_cost
 from benchmarks.gates import Gate, engine_above, engine_ratio, engine_share
 from benchmarks.idle import idle_mappings
+from benchmarks.key_parallelism import key_parallelism
 from benchmarks.memory import memory
 from benchmarks.outcome import Outcome
+from benchmarks.quiet_shards import quiet_shards
 from benchmarks.scenarios import Backlog, Run, Trickle, empty, trickle
 from benchmarks.stream_contenders import STREAM_CONTENDERS, StreamTerms
 from benchmarks.stream_scenarios import StreamBacklog, drain, first_record
@@ -163,7 +166,11 @@ COMPARED = {
         starting(StreamBacklog(100, keys=100, terms=StreamTerms(batch=100))),
         EVERYONE,
         STARTS,
-        (Gate("seconds from a cold start to the first record, at most 2", engine_share("first_s", 1.0), most=2.0),),
+        (
+            Gate(
+                "seconds from a cold start to the first record, at most 2", engine_share("first_s", 1.0), most=2.0
+            ),
+        ),
         beside="KCL 2.6.0 takes 73 to 86 s (it waits for its leases), Bento 1.10.0 2.5 to 2.9 s.",
     ),
 }
@@ -175,6 +182,9 @@ ALONE: dict[str, Callable[[float], Awaitable[Outcome]]] = {
     "fair-share": fair_share,
     "rate-limit": rate_limit,
     "filter-cost": filter_cost,
+    "key-parallelism": key_parallelism,
+    "quiet-shards": quiet_shards,
+    "catch-up": catch_up,
 }
 
 

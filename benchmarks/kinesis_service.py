@@ -200,6 +200,7 @@ class Service:
         return {
             "sent": sum(len(shard.numbers) for shard in shards),
             "reads": sum(shard.reads for shard in shards),
+            "fewest_reads": min((shard.reads for shard in shards), default=0),
             "most_reads": max((shard.reads for shard in shards), default=0),
             "throttled": self._throttled,
             "calls": self._calls,

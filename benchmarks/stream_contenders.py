@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -48,14 +48,13 @@ def floor(name: str) -> StreamContender:
 
 
 def stream_configuration(
-    bench: Bench, stream: str, terms: StreamTerms, pace: dict[str, Any], state: str
+    bench: Bench, stream: str, terms: StreamTerms, pace: Mapping[str, float]
 ) -> dict[str, Any]:
-    """One mapping; `pace` is what it may take of a shard, `state` the file that keeps its positions."""
+    """One mapping; `pace` is what it may take of a shard, if less or more than AWS gives."""
     return {
         "namespace": "benchmark",
         "aws": {"region": "us-east-1", "endpoint_url": bench.endpoint},
         "server": {"listen": f"127.0.0.1:{free_port()}"},
-        "state": {"url": f"sqlite://{state}"},
         "targets": {"function": {"type": "http", "url": bench.invoke_url, "timeout": "900s"}},
         "mappings": {
             "m": {
@@ -70,26 +69,24 @@ def stream_configuration(
 
 
 @contextlib.asynccontextmanager
-async def stream_engine(
-    bench: Bench, stream: str, terms: StreamTerms, pace: dict[str, Any], **settings: Any
-) -> AsyncIterator[tuple[Child, str]]:
-    """The engine and where its metrics are; stopped at the end as an operator would. `settings`: of the mapping."""
+async def stream_engine(configuration: dict[str, Any]) -> AsyncIterator[Child]:
+    """Keeps its positions in a file, as an operator would; stopped at the end, with exit code 0."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        configuration = stream_configuration(bench, stream, terms, pace, f"{folder}/state.db")
-        configuration["mappings"]["m"] |= settings
-        async with configured_engine(configuration) as process:
-            yield process, f"http://{configuration['server']['listen']}/metrics"
+        state = {"url": f"sqlite://{folder}/state.db"}
+        async with configured_engine({**configuration, "state": state}) as process:
+            yield process
             require_alive(process)
             await require_stopped(process)
 
 
-@contextlib.asynccontextmanager
-async def fastest_engine(bench: Bench, stream: str, terms: StreamTerms) -> AsyncIterator[Child]:
-    async with stream_engine(bench, stream, terms, FASTEST) as (process, _):
-        yield process
+def engine(name: str, pace: Mapping[str, float]) -> StreamContender:
+    def run(bench: Bench, stream: str, terms: StreamTerms) -> AbstractAsyncContextManager[Child]:
+        return stream_engine(stream_configuration(bench, stream, terms, pace))
+
+    return StreamContender(name, run)
 
 
-STREAM_CONTENDERS = {
-    contender.name: contender
-    for contender in (floor("stock"), floor("lean"), StreamContender("engine", fastest_engine))
-}
+STREAM_LEAN = floor("lean")
+STREAM_ENGINE = engine("engine", FASTEST)
+PACED_ENGINE = engine("engine", {})
+STREAM_CONTENDERS = {each.name: each for each in (floor("stock"), STREAM_LEAN, STREAM_ENGINE)}

@@ -22,6 +22,7 @@ import orjson
 from benchmarks.arrivals import Arrivals
 from benchmarks.wire import Request, RequestReader, response, serve, server_arguments
 
+
 @dataclass(slots=True)
 class Manner:
     """How events are answered: after how many seconds, None for never, and with which status."""

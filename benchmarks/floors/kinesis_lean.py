@@ -55,7 +55,9 @@ async def follow(http: aiohttp.ClientSession, kinesis: Service, o: argparse.Name
         if not records:
             await asyncio.sleep(began + 1 - time.monotonic())
             continue
-        async with http.post(o.target, data=event(shard, o.stream_arn, o.region, records), headers=as_json) as done:
+        async with http.post(
+            o.target, data=event(shard, o.stream_arn, o.region, records), headers=as_json
+        ) as done:
             await done.read()
             done.raise_for_status()
 
