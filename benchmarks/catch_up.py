@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.25
 LIMIT_MIB = 64
 MOST_RSS_MIB = 400
 ALL = {"data": {"n": [{"numeric": [">=", 0]}]}}
-TENTH = {"partitionKey": [{"suffix": "0"}], **ALL}
+TENTH = {"kinesis": {"partitionKey": [{"suffix": "0"}]}, **ALL}
 LOAD = StreamBacklog(1_000_000, shards=8)
 
 

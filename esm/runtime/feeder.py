@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
-from esm.core.ledger import Ledger
+from esm.core.ledger import Ledger, weigh
 from esm.core.parts import Owner
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage
@@ -111,10 +111,11 @@ class Feeder:
     def _admit(self, page: LogPage) -> None:
         if page.lost != 0:
             self.world.tell(RecordsLost(self.mapping, self.lane.name, page.lost or 0))
-        before = self.ledger.held_bytes
+        came = [*page.records, *(each.record for each in page.rejected)]
+        size, before = weigh(came), self.ledger.held_bytes
+        self.memory.hold(size, len(came))  # how large records are is learned from those that no filter lets pass too
         admitted = self.ledger.admit(page, self.world.wall())
-        size = self.ledger.held_bytes - before
-        self.memory.hold(size, len(page.records) - admitted.filtered if size else 0)
+        self.memory.free(size - (self.ledger.held_bytes - before))
         if admitted.filtered:
             self.world.tell(Filtered(self.mapping, admitted.filtered, ()))
         if page.ended:
