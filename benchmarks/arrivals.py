@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 import orjson
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from benchmarks.figures import latency_summary
 
@@ -46,48 +46,50 @@ class SystemAttributes(Struct, gc=False):
     ApproximateFirstReceiveTimestamp: str
 
 
-class SqsRecord(Struct, tag_field="eventSource", tag="aws:sqs", forbid_unknown_fields=True):
-    messageId: str
-    receiptHandle: str
+class SqsRecord(Struct, rename="camel", tag_field="eventSource", tag="aws:sqs", forbid_unknown_fields=True):
+    message_id: str
+    receipt_handle: str
     body: str
     attributes: SystemAttributes
-    messageAttributes: dict[str, Raw]
-    md5OfBody: str
-    eventSourceARN: str
-    awsRegion: str
-    md5OfMessageAttributes: str | None = None
+    message_attributes: dict[str, Raw]
+    md5_of_body: str
+    event_source_arn: str = field(name="eventSourceARN")
+    aws_region: str
+    md5_of_message_attributes: str | None = None
 
     def seen(self) -> Seen | None:
         """None if the body is not the one whose MD5 SQS gave."""
-        if hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest() != self.md5OfBody:
+        if hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest() != self.md5_of_body:
             return None
         said = BODY.decode(self.body)
-        return Seen(self.messageId, None, said.n, said.sent)
+        return Seen(self.message_id, None, said.n, said.sent)
 
 
-class KinesisData(Struct, forbid_unknown_fields=True, gc=False):
-    kinesisSchemaVersion: str
-    partitionKey: str
-    sequenceNumber: str
+class KinesisData(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    kinesis_schema_version: str
+    partition_key: str
+    sequence_number: str
     data: bytes
-    approximateArrivalTimestamp: float
+    approximate_arrival_timestamp: float
 
 
-class KinesisRecord(Struct, tag_field="eventSource", tag="aws:kinesis", forbid_unknown_fields=True, gc=False):
+class KinesisRecord(
+    Struct, rename="camel", tag_field="eventSource", tag="aws:kinesis", forbid_unknown_fields=True, gc=False
+):
     kinesis: KinesisData
-    eventVersion: str
-    eventID: str
-    eventName: str
-    invokeIdentityArn: str
-    awsRegion: str
-    eventSourceARN: str
+    event_version: str
+    event_id: str = field(name="eventID")
+    event_name: str
+    invoke_identity_arn: str
+    aws_region: str
+    event_source_arn: str = field(name="eventSourceARN")
 
     def seen(self) -> Seen | None:
         """None if it has another record's name."""
-        if not self.eventID.endswith(self.kinesis.sequenceNumber):
+        if not self.event_id.endswith(self.kinesis.sequence_number):
             return None
         said = BODY.decode(self.kinesis.data)
-        return Seen(self.eventID, self.kinesis.partitionKey, said.n, said.sent)
+        return Seen(self.event_id, self.kinesis.partition_key, said.n, said.sent)
 
 
 class Event(Struct):
@@ -100,7 +102,8 @@ class Doubtful(Struct):
     Records: list[Raw]
 
 
-EVENT, DOUBTFUL, RECORD = (msgspec.json.Decoder(each) for each in (Event, Doubtful, SqsRecord | KinesisRecord))
+EVENT, DOUBTFUL = msgspec.json.Decoder(Event), msgspec.json.Decoder(Doubtful)
+RECORD: msgspec.json.Decoder[SqsRecord | KinesisRecord] = msgspec.json.Decoder(SqsRecord | KinesisRecord)
 
 
 def good_ones(event: bytes) -> tuple[list[SqsRecord | KinesisRecord], int]:
@@ -143,7 +146,7 @@ class Arrivals:
             if seen.key is not None:
                 self._in_turn(seen, seen.key)
             self.deliveries[seen.name] += 1
-            self.shares[record.eventSourceARN] += 1
+            self.shares[record.event_source_arn] += 1
             self.ages.append((seen.number, arrived - seen.sent))
 
     def _in_turn(self, seen: Seen, key: str) -> None:

@@ -1,7 +1,7 @@
 """A long backlog over several shards: how fast, in how much memory, with how many calls and writes; and filtered.
 
-One filter lets everything pass, so what it costs stands by itself; one lets a tenth pass, as filters do. Memory is
-bounded: what is held by the engine's own gauge, and the whole process by a multiple of that limit beyond an idle one.
+One filter lets everything pass, so that its cost stands by itself; one lets a tenth pass, as filters do. Memory
+must stay bounded: what is held, as the engine's own gauge says, and the whole process from outside.
 """
 
 from __future__ import annotations

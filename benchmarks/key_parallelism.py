@@ -1,4 +1,4 @@
-"""What `parallelization_factor` is worth: one shard, few keys, a function that takes a few milliseconds a record."""
+"""What `parallelization_factor` is worth: one shard, few keys, a function that takes a few milliseconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def paced(load: StreamBacklog) -> tuple[float, float, LogAccount]:
 
 
 async def key_parallelism(scale: float) -> Outcome:
-    """The same records with a factor of 1 and of 10; the target is a process of its own, so a call is a real one."""
+    """The same records with a factor of 1 and of 10, to a target behind HTTP: a call costs what it does."""
     load = LOAD.scaled(scale)
     wide = replace(load, terms=replace(load.terms, factor=FACTOR))
     slow, slow_cpu, slow_account = await paced(load)

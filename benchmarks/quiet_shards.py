@@ -27,7 +27,10 @@ MOST_READS = 5.0  # what AWS gives of a shard in a second
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """`start_seconds` until every shard was read; `share` of a core; `reads` per second of all shards, `most` of one."""
+    """`start_seconds` until every shard was read; `share` is of a core.
+
+    `reads` per second are of all shards together, `most` of the one that was read most.
+    """
 
     start_seconds: float
     start_cpu: float

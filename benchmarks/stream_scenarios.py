@@ -1,4 +1,4 @@
-"""The scenarios that several contenders run in turn on a stream: a backlog as fast as it goes, and the cold start."""
+"""The scenarios that contenders run in turn on a stream: a backlog as fast as it goes, and the cold start."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The loop over a stream that most people would write: stock aiobotocore, one aiohttp session, a task for each shard.
+"""The loop over a stream that most people would write: stock aiobotocore, aiohttp, a task for each shard.
 
-Nothing is tuned but the pool, which must not be smaller than the number of shards. It lists once, keeps no position
-and follows no split.
+Nothing is tuned but the pool, which must not be smaller than the number of shards. It lists once, keeps no
+position and follows no split.
 """
 
 from __future__ import annotations
