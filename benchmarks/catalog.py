@@ -103,7 +103,8 @@ STARTS = (
 )
 PEERS = (
     "To beat, in records per CPU-second with batches of 1,000 records of 1 KiB, four shards and answers after "
-    "2 ms, as measured on two shared cores: KCL 2.6.0 (polling, Java 17) 45,600, Bento 1.10.0 (aws_kinesis) 18,000."
+    "2 ms, as measured on two shared cores: KCL 2.6.0 (polling, Java 17) 45,600, Bento 1.10.0 (aws_kinesis) "
+    "18,000."
 )
 
 ONE_BY_ONE = Backlog(30_000, Terms(batch=1, concurrency=100), FUNCTION_SECONDS, offered=2000)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.lane_core
 
-No server, no loop: pages go into a ledger, batches are taken, rendered and finished, the mark moves. The smallest of
-many rounds, in microseconds of CPU for each record of 1 KiB, by the number of keys.
+No server, no loop: pages go into a ledger, batches are taken, rendered and finished, the mark moves. The smallest
+of many rounds, in microseconds of CPU for each record of 1 KiB, by the number of keys.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def cost(keys: int, factor: int) -> float:
 def main() -> None:
     print(f"factor 1                 {cost(20, 1):5.2f} µs per record")
     for keys in (20, 1000, 10_000, 0):
-        print(f"factor {FACTOR}, {f'{keys:,}' if keys else 'no two'} keys {cost(keys, FACTOR):10.2f} µs per record")
+        print(
+            f"factor {FACTOR}, {f'{keys:,}' if keys else 'no two'} keys {cost(keys, FACTOR):10.2f} µs per record"
+        )
 
 
 if __name__ == "__main__":

@@ -41,15 +41,12 @@ ONE_KEY = KeyRule(_one_for_all, whole=False)
 """A log whose records are sent one batch after the other, in order of position."""
 
 
-class _Line:
+class _Line(Struct, gc=False, eq=False):
     """What waits under one key, and its bytes. Nothing waits in a line that was left."""
 
-    __slots__ = ("bytes", "key", "records")
-
-    def __init__(self, key: str | None) -> None:
-        self.key = key
-        self.records: list[Record] = []
-        self.bytes = 0
+    key: str | None
+    records: list[Record]
+    bytes: int
 
 
 class KeyedBuffer:
@@ -85,18 +82,18 @@ class KeyedBuffer:
         return line.records[0] if line else None
 
     def extend(self, records: Iterable[Record]) -> None:
-        key_of, by_key, locked, fresh = self._key_of, self._by_key, self._locked, self._fresh
+        key_of, by_key, locked = self._key_of, self._by_key, self._locked
         waiting = blocked = all_bytes = blocked_bytes = 0
         for record in records:
             key = key_of(record)
             length = len(record.event) + 1
-            line = by_key.get(key)
-            if line is None:
-                line = by_key[key] = _Line(key)
+            if (line := by_key.get(key)) is not None:
+                line.records.append(record)
+                line.bytes += length
+            else:
+                line = by_key[key] = _Line(key, [record], length)
                 if key not in locked:
-                    fresh.append((record.seq, line))
-            line.records.append(record)
-            line.bytes += length
+                    self._fresh.append((record.seq, line))
             waiting += 1
             all_bytes += length
             if key in locked:
@@ -112,22 +109,31 @@ class KeyedBuffer:
         Whole keys are split only if one alone exceeds `limit` or `room`: then its front is taken, at least one.
         Others are split where the batch is full.
         """
+        by_key, locked, oldest = self._by_key, self._locked, self._oldest
         batch: list[Record] = []
-        keys = 0
-        while (left := limit - len(batch)) > 0 and (line := self._oldest()):
-            count, used = len(line.records), line.bytes
-            is_cut = count > left or used > room
-            if is_cut:
-                count, used = fitting(line.records, left, room)
-                if batch and (self._whole or not count):
-                    break
-            if not count:
-                count, used = 1, size(line.records[0])
-            batch += self._lock_front(line, count, used)
-            room -= used
-            keys += 1
-            if is_cut and not self._whole:
+        keys = used = 0
+        while len(batch) < limit and (line := oldest()):
+            if len(batch) + len(line.records) <= limit and used + line.bytes <= room:
+                locked.add(line.key)
+                del by_key[line.key]
+                batch += line.records
+                used += line.bytes
+                line.records = []
+                keys += 1
+                continue
+            if batch and self._whole:
                 break
+            count, more = fitting(line.records, limit - len(batch), room - used)
+            if not batch and not count:
+                count, more = 1, size(line.records[0])
+            batch += self._cut(line, count, more)
+            used += more
+            keys += 1
+            if not count or not self._whole:
+                break
+        self._waiting -= len(batch)
+        self.ready -= len(batch)
+        self.ready_bytes -= used
         if keys > 1:
             batch.sort(key=_in_order)
         return batch
@@ -171,19 +177,16 @@ class KeyedBuffer:
         self._waiting = self.ready = self.ready_bytes = 0
         return everything
 
-    def _lock_front(self, line: _Line, count: int, used: int) -> list[Record]:
-        waiting = line.records
-        self.ready -= len(waiting)
-        self.ready_bytes -= line.bytes
-        self._waiting -= count
-        self._locked.add(line.key)
-        if count == len(waiting):
-            del self._by_key[line.key]
-            line.records = []
-            return waiting
-        line.bytes -= used
-        line.records = waiting[count:]
-        return waiting[:count]
+    def _cut(self, line: _Line, count: int, used: int) -> list[Record]:
+        """Takes the front, if any of it fits, and locks the key: the rest is not ready any more."""
+        front = line.records[:count]
+        if front:
+            del line.records[:count]
+            line.bytes -= used
+            self._locked.add(line.key)
+            self.ready -= len(line.records)
+            self.ready_bytes -= line.bytes
+        return front
 
     def _left(self, line: _Line) -> list[Record]:
         """Nobody stands in this line any more."""
