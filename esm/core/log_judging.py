@@ -71,8 +71,7 @@ def doomed(part: Part, rule: RetryRule, now: float) -> Drop | None:
         return Drop(part.records, TOO_LARGE, part.budget.attempts)
     if part.budget.given_up:
         return Drop(part.records, EXHAUSTED, part.budget.attempts, part.reply)
-    expired = tuple(record for record in part.records if _is_expired(record, rule, now))
-    if expired:
+    if expired := _expired(part, rule, now):
         return Drop(expired, AGED, part.budget.attempts, part.reply)
     if _is_spent(part, rule):
         return Drop(part.records, EXHAUSTED, part.budget.attempts, part.reply)
@@ -139,5 +138,7 @@ def _is_spent(part: Part, rule: RetryRule) -> bool:
     return not rule.bisect or len(part.records) == 1
 
 
-def _is_expired(record: Record, rule: RetryRule, now: float) -> bool:
-    return rule.age != INFINITE and now - record.arrived > rule.age
+def _expired(part: Part, rule: RetryRule, now: float) -> tuple[Record, ...]:
+    if rule.age == INFINITE:
+        return ()
+    return tuple([record for record in part.records if now - record.arrived > rule.age])

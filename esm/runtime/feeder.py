@@ -143,5 +143,5 @@ class Feeder:
         self.behind = page.behind
         count = len(page.records) + len(page.rejected)
         now = self.world.wall()
-        oldest = now - min((record.arrived for record in page.records), default=now)
+        oldest = now - min([record.arrived for record in page.records], default=now)
         self.world.tell(Polled(self.mapping, count, max(0.0, oldest)))

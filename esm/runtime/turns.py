@@ -94,7 +94,7 @@ class Turns:
 
     async def _invoke(self, part: Part, batch_id: str) -> LogVerdict:
         started, now = self.world.monotonic(), self.world.wall()
-        ages = [max(0.0, now - record.arrived) for record in part.records]
+        ages = [age if (age := now - record.arrived) > 0.0 else 0.0 for record in part.records]
         attempt = part.budget.attempts + 1
         self.calls += 1
         self.in_flight += 1
