@@ -56,7 +56,7 @@ async def rest(around: Bench, process: Child, seconds: float) -> Quiet:
     begun = time.monotonic()
     await until_read(around, process)
     start_seconds, start_cpu = time.monotonic() - begun, process.meter.look()[0]
-    await asyncio.sleep(SETTLE_SECONDS)
+    await asyncio.sleep(min(SETTLE_SECONDS, seconds))
     before, at, cpu = await around.control("totals"), time.monotonic(), process.meter.look()[0]
     while time.monotonic() < at + seconds:
         await asyncio.sleep(1)
