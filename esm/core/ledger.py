@@ -144,9 +144,11 @@ class Ledger:
         """Those that are delivered, and those that no filter lets pass."""
         if self._keeps is None:
             return records, ()
-        kept = [record for record in records if self._keeps(record)]
-        ids = {record.seq for record in kept}
-        return kept, [record for record in records if record.seq not in ids]
+        kept: list[Record] = []
+        filtered: list[Record] = []
+        for record in records:
+            (kept if self._keeps(record) else filtered).append(record)
+        return kept, filtered
 
     def _recalled(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
         """Those that the checkpoint knows to be settled, and those that nothing is known of."""
