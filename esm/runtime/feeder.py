@@ -113,9 +113,7 @@ class Feeder:
             self.world.tell(RecordsLost(self.mapping, self.lane.name, page.lost or 0))
         came = [*page.records, *(each.record for each in page.rejected)]
         size, before = weigh(came), self.ledger.held_bytes
-        self.memory.hold(
-            size, len(came)
-        )  # how large records are is learned from those that no filter lets pass too
+        self.memory.hold(size, len(came))  # what no filter lets pass tells how large records are, too
         admitted = self.ledger.admit(page, self.world.wall())
         self.memory.free(size - (self.ledger.held_bytes - before))
         if admitted.filtered:
