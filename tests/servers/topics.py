@@ -1,0 +1,176 @@
+"""Topics of a test's own: made, written to, trimmed and looked at, on anything that speaks Kafka's protocol.
+
+All calls wait until the brokers have carried out what was asked. They are not deleted: they cost little, and the
+server with them in it does not outlive the run.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, ElectionType, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+
+_SECONDS = 20.0
+_OF_A_TEST = {"log_level": 0, "fetch.wait.max.ms": 10}
+
+
+class Record(NamedTuple):
+    """What is written; a partition below 0 is left to the client, a timestamp of 0 (milliseconds) to its clock."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int = -1
+    timestamp: int = 0
+
+
+class Committed(NamedTuple):
+    """What a group has committed for a partition."""
+
+    offset: int
+    metadata: str
+
+
+class Topic:
+    """A topic with the settings of its clients, which begin with `bootstrap.servers`."""
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.options = dict(options)
+        self._admin = AdminClient({**_OF_A_TEST, **options})
+
+    @property
+    def bootstrap(self) -> str:
+        return str(self.options["bootstrap.servers"])
+
+    def create(self, partitions: int, replicas: int, settings: Mapping[str, str]) -> None:
+        """Also again, after it was deleted."""
+        new = NewTopic(self.name, num_partitions=partitions, replication_factor=replicas, config=dict(settings))
+        _done(self._admin.create_topics([new], operation_timeout=_SECONDS))
+        self._await_leaders(partitions)
+
+    def delete(self) -> None:
+        _done(self._admin.delete_topics([self.name], operation_timeout=_SECONDS))
+
+    def grow(self, partitions: int) -> None:
+        """To that many."""
+        _done(self._admin.create_partitions([NewPartitions(self.name, partitions)], operation_timeout=_SECONDS))
+        self._await_leaders(partitions)
+
+    def leaders(self) -> dict[int, int]:
+        """By partition, the broker that leads it, as one of the brokers knows; one without a leader is left out."""
+        found = self._admin.list_topics(self.name, timeout=_SECONDS).topics[self.name].partitions
+        return {each.id: each.leader for each in found.values() if each.leader >= 0}
+
+    def elect_preferred(self, partition: int) -> None:
+        """Gives the partition the first of its replicas as its leader; it may be that already."""
+        one = [TopicPartition(self.name, partition)]
+        for error in _result(self._admin.elect_leaders(ElectionType.PREFERRED, one)).values():
+            assert error is None or error.code() == KafkaError.ELECTION_NOT_NEEDED, error
+
+    def produce(self, records: Iterable[Record | bytes], **settings: Any) -> list[tuple[int, int]]:
+        """Writes them all, with `acks=all` unless told otherwise; returns partition and offset of each."""
+        producer = Producer({**_OF_A_TEST, **self.options, "acks": "all", "linger.ms": 1, **settings})
+        return self._write(producer, records)
+
+    def transaction(self, records: Iterable[Record | bytes], *, commit: bool = True) -> list[tuple[int, int]]:
+        """Writes them in one transaction, which is committed or aborted; partition and offset of each."""
+        producer = Producer({**_OF_A_TEST, **self.options, "transactional.id": uuid.uuid4().hex})
+        producer.init_transactions(_SECONDS)
+        producer.begin_transaction()
+        written = self._write(producer, records)
+        (producer.commit_transaction if commit else producer.abort_transaction)(_SECONDS)
+        return written
+
+    def starts(self) -> dict[int, int]:
+        """By partition, the offset of the first record that is there."""
+        return self._offsets(OffsetSpec.earliest())
+
+    def ends(self) -> dict[int, int]:
+        """By partition, the offset that the next record gets."""
+        return self._offsets(OffsetSpec.latest())
+
+    def trim(self, partition: int, before: int) -> None:
+        """Deletes the records of a partition below an offset."""
+        _done(self._admin.delete_records([TopicPartition(self.name, partition, before)]))
+
+    def committed(self, group: str) -> dict[int, Committed]:
+        """By partition, what that consumer group has committed; a partition without is left out."""
+        asked = [ConsumerGroupTopicPartitions(group)]
+        found = _result(self._admin.list_consumer_group_offsets(asked)[group]).topic_partitions
+        mine = (each for each in found if each.topic == self.name and each.offset >= 0)
+        return {each.partition: Committed(each.offset, each.metadata or "") for each in mine}
+
+    def members(self, group: str) -> dict[str, frozenset[int]]:
+        """By member of that group, its partitions of this topic."""
+        found = _result(self._admin.describe_consumer_groups([group])[group]).members
+        return {
+            each.member_id: frozenset(
+                one.partition for one in each.assignment.topic_partitions if one.topic == self.name
+            )
+            for each in found
+        }
+
+    def _await_leaders(self, partitions: int) -> None:
+        deadline = time.monotonic() + _SECONDS
+        while len(self.leaders()) < partitions:
+            assert time.monotonic() < deadline, f"{self.name} has no leaders"
+            time.sleep(0.02)
+
+    def _offsets(self, spec: OffsetSpec) -> dict[int, int]:
+        asked = {TopicPartition(self.name, partition): spec for partition in self.leaders()}
+        return {place.partition: _result(found).offset for place, found in self._admin.list_offsets(asked).items()}
+
+    def _write(self, producer: Producer, records: Iterable[Record | bytes]) -> list[tuple[int, int]]:
+        written: dict[int, tuple[int, int]] = {}
+        failed: list[Any] = []
+        for number, given in enumerate(records):
+            record = given if isinstance(given, Record) else Record(given)
+
+            def delivered(error: Any, message: Any, number: int = number) -> None:
+                if error is None:
+                    written[number] = (message.partition(), message.offset())
+                else:
+                    failed.append(error)
+
+            placed = {"partition": record.partition, "timestamp": record.timestamp, "on_delivery": delivered}
+            producer.produce(self.name, record.value, record.key, headers=list(record.headers), **placed)
+            producer.poll(0)
+        left = producer.flush(_SECONDS)
+        assert not failed, failed[0]
+        assert not left, f"{left} records were not taken within {_SECONDS:.0f} s"
+        return [written[number] for number in sorted(written)]
+
+
+class TopicMaker:
+    """Makes topics named after the test that asks."""
+
+    def __init__(self, prefix: str) -> None:
+        self._stem = re.sub(r"[^A-Za-z0-9_-]", "-", prefix)[:50]
+
+    def __call__(
+        self,
+        bootstrap: str | Mapping[str, Any],
+        *,
+        partitions: int = 1,
+        replicas: int = 1,
+        settings: Mapping[str, str] | None = None,
+    ) -> Topic:
+        """Makes a topic; `bootstrap` is an address, or all the settings of a client."""
+        options = {"bootstrap.servers": bootstrap} if isinstance(bootstrap, str) else bootstrap
+        topic = Topic(f"{self._stem}-{uuid.uuid4().hex[:12]}", options)
+        topic.create(partitions, replicas, settings or {})
+        return topic
+
+
+def _done(futures: Mapping[Any, "Future[Any]"]) -> None:
+    for future in futures.values():
+        _result(future)
+
+
+def _result(future: "Future[Any]") -> Any:
+    return future.result(_SECONDS)
