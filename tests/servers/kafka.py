@@ -1,8 +1,8 @@
 """Apache Kafka itself: brokers in KRaft mode, from the artifacts that the project publishes on Maven Central.
 
-The classes that a broker loads are archived once, when it is installed: that halves every start. Java takes such an
-archive only for the same class path, so brokers run in their own folder with a relative one. What a broker keeps
-outlives a stop and a kill. Delays that wait for a slow network are taken out, see `SETTINGS`.
+The classes that a broker loads are archived once, when it is installed: that halves every start. Java takes
+such an archive only for the same class path, so brokers run in their own folder with a relative one. What a
+broker keeps outlives a stop and a kill. Delays that wait for a slow network are taken out, see `SETTINGS`.
 """
 
 import tempfile

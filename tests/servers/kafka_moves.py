@@ -1,7 +1,7 @@
 """Moves the replicas of a partition: the one request of Kafka's protocol that its Python client cannot make.
 
-AlterPartitionReassignments (key 45, version 0), as https://kafka.apache.org/protocol describes it. Any broker takes
-it and passes it on to the controller.
+AlterPartitionReassignments (key 45, version 0), as https://kafka.apache.org/protocol describes it. Any broker
+takes it and passes it on to the controller.
 """
 
 import socket

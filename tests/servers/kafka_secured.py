@@ -1,7 +1,7 @@
 """A broker of Apache Kafka that wants to know whom it speaks to: one listener for each way to show oneself.
 
-Who `alice` is may do everything, and so may the client with our certificate and whoever comes over the open listener,
-which is there for the tests' own hands; `bob` is known, but may do nothing.
+Who `alice` is may do everything, and so may the client with our certificate and whoever comes over the open
+listener, which is there for the tests' own hands; `bob` is known, but may do nothing.
 """
 
 import base64
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ScramCredentialInfo,
     ScramMechanism,
@@ -62,7 +62,9 @@ def _logins() -> dict[str, str]:
 def unsecured_token(principal: str, expires_at: float) -> str:
     """A token without a signature, as the listener `OAUTH` takes it; `expires_at` in seconds since 1970."""
     claims = {"sub": principal, "iat": expires_at - 3600, "exp": expires_at}
-    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, claims))
+    parts = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, claims)
+    )
     return b".".join((*parts, b"")).decode()
 
 
@@ -81,7 +83,7 @@ class SecuredKafka:
         self.server = Server(self._recipe(), home, work)
 
     def options(self, listener: str, **settings: Any) -> dict[str, Any]:
-        """Settings of a client of that listener, which still has to say who it is, but for `PLAINTEXT` and `TLS`."""
+        """Settings of a client of that listener; but for `PLAINTEXT` and `TLS` it still has to say who it is."""
         trust = {"ssl.ca.location": self.authority["ca.pem"]} if "SSL" in _PROTOCOLS[listener] else {}
         address = {"bootstrap.servers": f"127.0.0.1:{self._ports[listener]}"}
         return {**address, "security.protocol": _PROTOCOLS[listener], **trust, **settings}

@@ -1,8 +1,8 @@
 """noida-db: a small server in Rust that speaks Kafka's protocol among others. It owes nothing to Apache's code.
 
-It keeps records and commits over a stop and a kill. What it does otherwise than Kafka: a member that was killed is
-never evicted; there is neither the newer consumer protocol nor TLS nor SASL; one answer to a fetch holds the whole
-backlog, whatever the limit; aborted and control records take no offsets.
+It keeps records and commits over a stop; a kill loses the last second. What it does otherwise than Kafka: a
+member that was killed is never evicted; there is neither the newer consumer protocol nor TLS nor SASL; one
+answer to a fetch holds the whole backlog, whatever the limit; aborted and control records take no offsets.
 """
 
 import sys

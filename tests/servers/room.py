@@ -14,7 +14,7 @@ import pytest
 
 from .install import Unavailable, installed
 from .process import Server
-from .recipe import Package, Recipe, Wanted
+from .recipe import Recipe, Wanted
 
 
 class Room:
@@ -35,7 +35,7 @@ class Room:
             except Unavailable as error:
                 self._missing[recipe.name] = error
 
-    def home(self, package: Package) -> Path:
+    def home(self, package: Wanted) -> Path:
         """The folder of a program. Raises Unavailable."""
         if package.name in self._missing:
             raise self._missing[package.name]

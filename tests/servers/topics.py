@@ -1,21 +1,33 @@
 """Topics of a test's own: made, written to, trimmed and looked at, on anything that speaks Kafka's protocol.
 
-All calls wait until the brokers have carried out what was asked. They are not deleted: they cost little, and the
-server with them in it does not outlive the run.
+All calls wait until the brokers have carried out what was asked. They are not deleted: they cost little, and
+the server with them in it does not outlive the run.
 """
 
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, ElectionType, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, ElectionType, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+)
 
 _SECONDS = 20.0
 _OF_A_TEST = {"log_level": 0, "fetch.wait.max.ms": 10}
+
+
+_COORDINATOR_AWAY = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 
 
 class Record(NamedTuple):
@@ -62,7 +74,7 @@ class Topic:
         self._await_leaders(partitions)
 
     def leaders(self) -> dict[int, int]:
-        """By partition, the broker that leads it, as one of the brokers knows; one without a leader is left out."""
+        """By partition, the broker that leads it, as any of the brokers knows; without a leader it is left out."""
         found = self._admin.list_topics(self.name, timeout=_SECONDS).topics[self.name].partitions
         return {each.id: each.leader for each in found.values() if each.leader >= 0}
 
@@ -88,11 +100,11 @@ class Topic:
 
     def starts(self) -> dict[int, int]:
         """By partition, the offset of the first record that is there."""
-        return self._offsets(OffsetSpec.earliest())
+        return self._offsets(OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def ends(self) -> dict[int, int]:
         """By partition, the offset that the next record gets."""
-        return self._offsets(OffsetSpec.latest())
+        return self._offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def trim(self, partition: int, before: int) -> None:
         """Deletes the records of a partition below an offset."""
@@ -100,10 +112,14 @@ class Topic:
 
     def committed(self, group: str) -> dict[int, Committed]:
         """By partition, what that consumer group has committed; a partition without is left out."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-        found = _result(self._admin.list_consumer_group_offsets(asked)[group]).topic_partitions
-        mine = (each for each in found if each.topic == self.name and each.offset >= 0)
-        return {each.partition: Committed(each.offset, each.metadata or "") for each in mine}
+        # Not by the admin client: librdkafka 2.16 dies of a coordinator that answers it with "not me".
+        asked = [TopicPartition(self.name, partition) for partition in self.leaders()]
+        asker = Consumer({**_OF_A_TEST, **self.options, "group.id": group})
+        try:
+            found = _patiently(lambda: asker.committed(asked, timeout=_SECONDS))
+        finally:
+            asker.close()
+        return {one.partition: Committed(one.offset, one.metadata or "") for one in found if one.offset >= 0}
 
     def members(self, group: str) -> dict[str, frozenset[int]]:
         """By member of that group, its partitions of this topic."""
@@ -137,7 +153,7 @@ class Topic:
                 else:
                     failed.append(error)
 
-            placed = {"partition": record.partition, "timestamp": record.timestamp, "on_delivery": delivered}
+            placed: Any = {"partition": record.partition, "timestamp": record.timestamp, "on_delivery": delivered}
             producer.produce(self.name, record.value, record.key, headers=list(record.headers), **placed)
             producer.poll(0)
         left = producer.flush(_SECONDS)
@@ -165,6 +181,18 @@ class TopicMaker:
         topic = Topic(f"{self._stem}-{uuid.uuid4().hex[:12]}", options)
         topic.create(partitions, replicas, settings or {})
         return topic
+
+
+def _patiently(ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
+    """Asks again while the group's coordinator moves or is being made."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_AWAY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _done(futures: Mapping[Any, "Future[Any]"]) -> None:
