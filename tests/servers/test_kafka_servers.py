@@ -140,7 +140,7 @@ def test_others_are_refused(kafka_secured: SecuredKafka) -> None:
     until_told(kafka_secured.options("TLS") | {"ssl.ca.location": ""}, KafkaError._SSL)
     until_told(kafka_secured.options("MTLS"), KafkaError._TRANSPORT, KafkaError._SSL)
     bob = {"sasl.username": "bob", "sasl.password": PASSWORDS["bob"]}
-    until_told(kafka_secured.ways["SASL PLAIN"] | bob, *NOT_ALLOWED)
+    until_told({**kafka_secured.ways["SASL PLAIN"], **bob}, *NOT_ALLOWED)
 
 
 @pytest.mark.parametrize(("age", "result"), [(60, 1), (-60, 0)])
