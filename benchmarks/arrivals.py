@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 import orjson
@@ -26,6 +27,15 @@ class Seen(NamedTuple):
     key: str | None
     number: int
     sent: float
+
+
+class Record(Protocol):
+    """One record of an event that has everything it should."""
+
+    @property
+    def event_source_arn(self) -> str: ...
+
+    def seen(self) -> Seen | None: ...
 
 
 class Said(Struct, gc=False):
@@ -122,7 +132,9 @@ def good_ones(event: bytes) -> tuple[list[SqsRecord | KinesisRecord], int]:
 class Arrivals:
     """Which record arrived how often, from which source, how old, and whether in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[bytes], tuple[Sequence[Record], int]] = good_ones) -> None:
+        """`read` gives the good records of an event, and the number of the others."""
+        self._read = read
         self.deliveries: Counter[str] = Counter()
         self.shares: Counter[str] = Counter()
         self.moments: list[float] = []
@@ -133,7 +145,7 @@ class Arrivals:
 
     def note(self, event: bytes, arrived: float) -> None:
         self.moments.append(arrived)
-        records, malformed = good_ones(event)
+        records, malformed = self._read(event)
         self.malformed += malformed
         for record in records:
             try:

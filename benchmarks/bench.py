@@ -141,8 +141,11 @@ class Bench:
         )
 
     async def log_account(self) -> LogAccount:
-        at_target = await self.seen("totals")
-        sent, arrived = set(await self.control("ids")), set(await self.seen("ids"))
+        return await self.account_of(set(await self.control("ids")))
+
+    async def account_of(self, sent: set[str]) -> LogAccount:
+        """What became of the records of these names."""
+        at_target, arrived = await self.seen("totals"), set(await self.seen("ids"))
         return LogAccount(
             sent=len(sent),
             missing=len(sent - arrived),

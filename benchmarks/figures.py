@@ -55,9 +55,9 @@ def latency_summary(ages: Sequence[float]) -> dict[str, float]:
     }
 
 
-def steady(samples: Sequence[Sample], total: int) -> Steady | None:
+def steady(samples: Sequence[Sample], total: int, part: tuple[float, float] = WINDOW) -> Steady | None:
     """The window of a run of `total` messages, or None when it was too short to look at twice."""
-    low, high = (share * total for share in WINDOW)
+    low, high = (share * total for share in part)
     inside = [sample for sample in samples if low <= sample.delivered <= high]
     if len(inside) < 2 or inside[-1].delivered == inside[0].delivered:
         return None

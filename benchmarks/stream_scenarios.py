@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.bench import Bench, stream_bench
 from benchmarks.contenders import require_alive
-from benchmarks.figures import Sample, steady
+from benchmarks.figures import WINDOW, Sample, steady
 from benchmarks.processes import Child
 from benchmarks.scenarios import BODY_BYTES, DEADLINE_SECONDS, LOOK_SECONDS, QUEUE_DELAY, Run, sample
 from benchmarks.stream_contenders import StreamContender, StreamTerms
@@ -61,8 +61,10 @@ async def drain(contender: StreamContender, load: StreamBacklog) -> Run:
         return Run(figures_of(samples, load.records, process), await around.log_account())
 
 
-def figures_of(samples: list[Sample], records: int, process: Child) -> dict[str, float | None]:
-    window = steady(samples, records)
+def figures_of(
+    samples: list[Sample], records: int, process: Child, part: tuple[float, float] = WINDOW
+) -> dict[str, float | None]:
+    window = steady(samples, records, part)
     figures: dict[str, float | None] = asdict(window) if window else {}
     if window and window.cpu_per_1000:
         figures["per_cpu_second"] = 1000 / window.cpu_per_1000

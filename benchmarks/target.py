@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from benchmarks.arrivals import Arrivals
+from benchmarks.arrivals import Arrivals, good_ones
+from benchmarks.kafka_arrivals import good_kafka_ones
 from benchmarks.wire import Request, RequestReader, response, serve, server_arguments
 
 
@@ -82,10 +83,11 @@ def manner_of(options: argparse.Namespace) -> Manner:
 
 def main() -> None:
     parser = server_arguments("A function that writes down what it saw.")
+    parser.add_argument("--kafka", action="store_true", help="events are those of Kafka")
     parser.add_argument("--stuck", action="store_true", help="never answer an event")
     parser.add_argument("--spread", type=float, default=0.0, help="seconds: each answer is late by up to so many")
     options = parser.parse_args()
-    arrivals, manner = Arrivals(), manner_of(options)
+    arrivals, manner = Arrivals(good_kafka_ones if options.kafka else good_ones), manner_of(options)
 
     def make(_: int) -> Callable[[], Connection]:
         return lambda: Connection(arrivals, manner)
