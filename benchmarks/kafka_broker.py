@@ -1,7 +1,8 @@
-"""The real broker of the benchmarks of Kafka: Apache Kafka, as the tests have it, and topics that are filled once.
+"""The real broker of the benchmarks of Kafka: Apache Kafka, as the tests have it, and topics that are filled
+once.
 
-All contenders of a call of the command read the same topics, each as a group of its own. What is written stays on
-the disk until then, in a temporary folder.
+All contenders of a call of the command read the same topics, each as a group of its own. What is written
+stays on the disk until then, in a temporary folder.
 """
 
 from __future__ import annotations

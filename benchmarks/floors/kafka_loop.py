@@ -1,6 +1,9 @@
-"""The loop over a topic, whoever writes the event: consume, POST, commit, again. One batch is under way at a time.
+"""The loop over a topic, whoever writes the event: consume, POST, commit, again. One batch is under way at a
+time.
 
-It has no retry, keeps no order per key behind a failure, and polls too late where the function is slow.
+A blocking client of HTTP, because nothing else is to be done meanwhile: for an event of 1.5 MB it takes two
+thirds of the CPU of one on an event loop. It has no retry, keeps no order per key behind a failure, and polls
+too late where the function is slow.
 """
 
 from __future__ import annotations
