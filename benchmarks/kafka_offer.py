@@ -23,7 +23,7 @@ def main() -> None:
     for name in ("first", "count", "rate", "keys", "partitions", "size"):
         parser.add_argument(f"--{name}", type=int, required=True)
     o = parser.parse_args()
-    producer = Producer({"bootstrap.servers": o.bootstrap, "acks": "all", "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": o.bootstrap, "acks": "all"})
     producer.list_topics(o.topic, timeout=SECONDS)  # connects
     start = time.monotonic()
     for turn in range(o.count):
