@@ -178,6 +178,7 @@ def test_a_new_password_counts_from_the_next_connection_on(
 # --- three brokers
 
 
+@pytest.mark.timeout(150)  # brokers are missed after seconds, and a start takes some
 def test_a_broker_that_is_gone_or_held_loses_its_partitions_and_gets_them_back(
     kafka_cluster: KafkaCluster, make_topic: TopicMaker
 ) -> None:
