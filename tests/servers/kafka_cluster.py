@@ -20,6 +20,7 @@ from .topics import Topic
 
 _PATIENCE = 40.0
 _LOOK_SECONDS = 0.05
+_ANSWER_SECONDS = 2.0
 _PROTOCOLS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"
 
 # The second half lets a broker that is gone be missed within seconds.
@@ -86,8 +87,8 @@ class KafkaCluster:
         while not wanted(leaders):
             assert time.monotonic() < deadline, f"leaders are still {leaders}"
             time.sleep(_LOOK_SECONDS)
-            with suppress(KafkaException):  # a broker that is gone or held does not answer
-                leaders = topic.leaders()
+            with suppress(KafkaException):  # one that is held does not answer: the next time another is asked
+                leaders = topic.leaders(_ANSWER_SECONDS)
 
     def _running(self) -> Server:
         return next(server for server in self.brokers.values() if server.running)

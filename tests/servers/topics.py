@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, ElectionType, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -19,11 +19,23 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     OffsetSpec,
 )
 
+_T = TypeVar("_T")
+
 _SECONDS = 20.0
-_OF_A_TEST = {"log_level": 0, "fetch.wait.max.ms": 10}
+_OF_A_TEST = {
+    "log_level": 0,
+    # A broker that is held takes connections and says nothing: for the usual 60 s no other would be asked.
+    "socket.timeout.ms": 5000,
+    "socket.connection.setup.timeout.ms": 2000,
+    "reconnect.backoff.max.ms": 500,
+}
 
 
-_COORDINATOR_AWAY = {
+_PASSES = {
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
@@ -73,9 +85,12 @@ class Topic:
         _done(self._admin.create_partitions([NewPartitions(self.name, partitions)], operation_timeout=_SECONDS))
         self._await_leaders(partitions)
 
-    def leaders(self) -> dict[int, int]:
-        """By partition, the broker that leads it, as any of the brokers knows; without a leader it is left out."""
-        found = self._admin.list_topics(self.name, timeout=_SECONDS).topics[self.name].partitions
+    def leaders(self, within: float = _SECONDS) -> dict[int, int]:
+        """By partition, the broker that leads it, as any of the brokers knows; without a leader it is left out.
+
+        Raises KafkaException when the broker that is asked does not answer within so many seconds.
+        """
+        found = self._admin.list_topics(self.name, timeout=within).topics[self.name].partitions
         return {each.id: each.leader for each in found.values() if each.leader >= 0}
 
     def elect_preferred(self, partition: int) -> None:
@@ -139,7 +154,11 @@ class Topic:
 
     def _offsets(self, spec: OffsetSpec) -> dict[int, int]:
         asked = {TopicPartition(self.name, partition): spec for partition in self.leaders()}
-        return {place.partition: _result(found).offset for place, found in self._admin.list_offsets(asked).items()}
+        return _patiently(
+            lambda: {
+                place.partition: _result(found).offset for place, found in self._admin.list_offsets(asked).items()
+            }
+        )
 
     def _write(self, producer: Producer, records: Iterable[Record | bytes]) -> list[tuple[int, int]]:
         written: dict[int, tuple[int, int]] = {}
@@ -183,14 +202,14 @@ class TopicMaker:
         return topic
 
 
-def _patiently(ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-    """Asks again while the group's coordinator moves or is being made."""
+def _patiently(ask: Callable[[], _T]) -> _T:
+    """Asks again while a leader or a coordinator moves or is being made."""
     deadline = time.monotonic() + _SECONDS
     while True:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _COORDINATOR_AWAY or time.monotonic() > deadline:
+            if error.args[0].code() not in _PASSES or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 
