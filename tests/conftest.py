@@ -76,6 +76,22 @@ def pytest_runtestloop(session: pytest.Session) -> None:
                 room.prepare(recipe)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process tells the one that reports which servers it had."""
+    if _ROOM in session.config.stash and hasattr(session.config, "workeroutput"):
+        room = session.config.stash[_ROOM]
+        session.config.workeroutput["servers"] = (room.ran, {name: e.reason for name, e in room.missing.items()})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Takes in what a worker had; one that crashed tells nothing."""
+    ran, missing = getattr(node, "workeroutput", {}).get("servers", ({}, {}))
+    room = node.config.stash[_ROOM]
+    room.ran.update(ran)
+    room.missing.update({name: Unavailable(reason) for name, reason in missing.items()})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says which servers the run was checked against."""
     if _ROOM in config.stash:
