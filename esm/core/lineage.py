@@ -24,24 +24,29 @@ and without its row a lane that is listed again is read from its beginning.
 
 class Sightings(Struct, frozen=True):
     """The lanes of a source as far as we have seen: those it `listed` last, and those `announced` by parents that
-    ended, which the next listing may not have yet.
+    ended, which the next listing may not have yet. `missed` are those that one listing lacked.
     """
 
     listed: Mapping[str, Lane] = {}
     announced: Mapping[str, Lane] = {}
+    missed: AbstractSet[str] = frozenset()
 
     def listing(self, lanes: Iterable[Lane]) -> "Sightings":
-        """After a new listing: what was announced is in it, or has expired already.
+        """After a new listing: what was announced is in it, or in the next one, or has expired already.
 
-        One that was under way when a lane was announced may lack it; what runs by then goes on, the rest is in the
-        next.
+        One that was under way when a lane was announced may lack it; to take it for gone by that, while the source
+        does not know it everywhere yet, would lose all that is in it.
         """
-        return Sightings({lane.name: lane for lane in lanes})
+        listed = {lane.name: lane for lane in lanes}
+        left = {
+            name: lane for name, lane in self.announced.items() if name not in listed and name not in self.missed
+        }
+        return Sightings(listed, left, left.keys())
 
     def children(self, lanes: Iterable[Lane]) -> "Sightings":
         """After a lane ended that said who goes on."""
         new = {lane.name: lane for lane in lanes if lane.name not in self.listed}
-        return Sightings(self.listed, {**self.announced, **new})
+        return Sightings(self.listed, {**self.announced, **new}, self.missed - new.keys())
 
     @property
     def lanes(self) -> Mapping[str, Lane]:

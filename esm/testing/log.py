@@ -214,6 +214,11 @@ class FakeLogSource:
         self._hidden.add(shard)
         self._log.wake()
 
+    def show(self) -> None:
+        """Everything that is there is listed again."""
+        self._hidden.clear()
+        self._log.wake()
+
     async def begin(self) -> Start:
         return self._start
 

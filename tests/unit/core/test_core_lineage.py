@@ -67,7 +67,10 @@ def test_a_merge_that_one_parent_names_waits_for_the_other_which_is_not_listed_y
 def test_what_a_parent_named_may_have_expired_before_it_was_ever_listed() -> None:
     named = listing(P).children([C, D])
     assert set(named.lanes) == {"p", "c", "d"}
-    assert set(named.listing([P, C]).lanes) == {"p", "c"}
+    once = named.listing([P, C])
+    assert set(once.lanes) == {"p", "c", "d"}, "that listing may have been under way when it was named"
+    assert set(once.listing([P, C]).lanes) == {"p", "c"}
+    assert set(once.listing([P]).children([D]).listing([P]).lanes) == {"p", "d"}
 
 
 def test_a_running_lane_stays_as_it_is_when_its_listing_changes() -> None:
