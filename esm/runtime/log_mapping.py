@@ -100,7 +100,7 @@ class LogMapping:
         self._start = await resolve_start(self.store, self.plan.id, self.source)
 
     async def _list(self) -> None:
-        """Follows what the source lists, as long as it takes."""
+        """Follows what the source lists, as long as it takes: a listing that breaks stops no lane."""
         failures = 0
         while True:
             try:
@@ -109,7 +109,7 @@ class LogMapping:
                     self._health.well_again()
                     self._sightings = self._sightings.listing(lanes)
                     self._changed.ring()
-            except Disconnected as problem:
+            except Exception as problem:  # noqa: BLE001 -- a source that breaks its contract must not break the lanes
                 failures += 1
                 pause = _UNLISTED.pause(failures, self.world.chance())
                 self._health.report("", problem, pause)

@@ -1,0 +1,83 @@
+"""The log lane against sources that answer nonsense, lag behind themselves, or begin anew."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from runtime_log_world import LogRig
+from runtime_world import now
+from test_runtime_log_lane import fails_on, virtual
+
+from esm.checkpoint import Position, Start
+from esm.errors import LaneGone
+from esm.model import Lane
+from esm.ports import LogReader
+from esm.runtime.lane_happenings import Dropped, LaneStarted, RecordsLost
+from esm.runtime.plan import LogOptions
+from esm.testing.target import SUCCESS, Turn
+
+
+@virtual
+async def test_a_listing_that_makes_no_sense_does_not_cut_lanes_off() -> None:
+    rig = LogRig(script=lambda _: Turn(SUCCESS.reply, 10.0))
+    ids = rig.put("a")
+    lanes, listings = rig.source.lanes, 0
+
+    async def nonsense() -> AsyncIterator[Collection[Lane]]:
+        nonlocal listings
+        listings += 1
+        async for listed in lanes():
+            yield listed
+            if listings == 1:
+                await asyncio.sleep(5.0)
+                raise KeyError("SequenceNumberRange")
+
+    rig.source.lanes = nonsense  # type: ignore[method-assign]
+    async with rig.running(60.0):
+        pass
+    assert rig.function.given == ids
+    assert len(rig.told.of(LaneStarted)) == 1
+    assert listings == 2
+
+
+@virtual
+async def test_a_child_that_the_source_does_not_know_yet_is_not_taken_for_gone() -> None:
+    """Its parent announced it, the listing that was under way meanwhile lacks it, and it cannot be read yet."""
+    rig = LogRig()
+    rig.put("a")
+    child, other = rig.log.split("s00")
+    young = rig.put("b", shard=child.name)
+    for late in (child, other):
+        rig.source.hide(late.name)
+    opened = rig.source.open
+
+    @asynccontextmanager
+    async def late(lane: Lane, after: Position | Start) -> AsyncIterator[LogReader]:
+        if lane.name != "s00" and now() < 3.0:
+            raise LaneGone("ResourceNotFoundException", "not here yet")
+        async with opened(lane, after) as reader:
+            yield reader
+
+    rig.source.open = late  # type: ignore[method-assign]
+    async with rig.running(600.0):
+        await asyncio.sleep(0.5)
+        rig.log.add()
+        await asyncio.sleep(60.0)
+        rig.source.show()
+    assert rig.function.given[1:] == young
+    assert not rig.told.of(RecordsLost)
+
+
+@virtual
+async def test_what_was_too_large_is_told_of_once_although_it_is_read_again() -> None:
+    rig = LogRig(LogOptions(parallelization_factor=2), fails_on("s00:00000:a"))
+    rig.put("a")
+    rig.log.put("s00", "b", too_large=True)
+    rig.put("c")
+    async with rig.running(20.0):
+        pass
+    rig.anew()
+    async with rig.running(40.0):
+        pass
+    assert rig.destination.given == [["s00:00001:b"]]
+    assert len(rig.told.of(Dropped)) == 1
