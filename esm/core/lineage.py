@@ -98,6 +98,19 @@ def looked_at(found: Iterable[LaneRow], before: Mapping[str, int]) -> dict[str, 
     return {row.lane: before.get(row.lane, 0) + 1 for row in found}
 
 
+def replaced(rows: Iterable[LaneRow], lanes: Mapping[str, Lane]) -> list[LaneRow]:
+    """Rows of lanes that are over and whose names others have by now: those begin behind the end of theirs.
+
+    A stream that was deleted and made anew under its name counts its shards from the beginning again.
+    """
+    return [row for row in rows if has_ended(row) and row.lane in lanes and _is_another(lanes[row.lane], row)]
+
+
+def _is_another(lane: Lane, row: LaneRow) -> bool:
+    at = None if row.checkpoint is None else row.checkpoint.at
+    return at is not None and lane.first is not None and at < lane.first
+
+
 def has_ended(row: LaneRow) -> bool:
     """All of the lane is finished, and written down."""
     return row.checkpoint is not None and row.checkpoint.ended

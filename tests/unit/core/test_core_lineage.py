@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, replaced, runnable
 from esm.model import Lane
 
 P, Q = Lane("p"), Lane("q")
@@ -124,3 +124,14 @@ def test_however_shards_divide_each_runs_once_and_after_all_before_it(data: st.D
     assert sorted(ended) == sorted(lane.name for lane in lanes)
     for lane in lanes:
         assert all(ended.index(parent) < ended.index(lane.name) for parent in lane.parents)
+
+
+def test_a_row_is_of_another_lane_if_it_ended_before_the_first_position_of_that_one() -> None:
+    lanes = {"p": Lane("p", (), 10), "c": Lane("c")}
+    older, own, open_, untold = (
+        row("p", 9, ended=True),
+        row("p", 10, ended=True),
+        row("p", 9),
+        row("c", 9, ended=True),
+    )
+    assert replaced([older, own, open_, untold, row("p", ended=True), row("x", 1, ended=True)], lanes) == [older]

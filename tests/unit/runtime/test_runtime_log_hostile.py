@@ -12,7 +12,7 @@ from esm.checkpoint import Position, Start
 from esm.errors import LaneGone
 from esm.model import Lane
 from esm.ports import LogReader
-from esm.runtime.lane_happenings import Dropped, LaneStarted, RecordsLost
+from esm.runtime.lane_happenings import Dropped, LaneReplaced, LaneStarted, RecordsLost
 from esm.runtime.plan import LogOptions
 from esm.testing.target import SUCCESS, Turn
 
@@ -47,8 +47,8 @@ async def test_a_child_that_the_source_does_not_know_yet_is_not_taken_for_gone()
     rig.put("a")
     child, other = rig.log.split("s00")
     young = rig.put("b", shard=child.name)
-    for late in (child, other):
-        rig.source.hide(late.name)
+    rig.source.hide(child.name)
+    rig.source.hide(other.name)
     opened = rig.source.open
 
     @asynccontextmanager
@@ -66,6 +66,28 @@ async def test_a_child_that_the_source_does_not_know_yet_is_not_taken_for_gone()
         rig.source.show()
     assert rig.function.given[1:] == young
     assert not rig.told.of(RecordsLost)
+
+
+@virtual
+async def test_a_stream_that_was_made_anew_under_its_name_is_read() -> None:
+    """Its shards have the names of some that had ended, and the rows of those say so."""
+    rig = LogRig()
+    rig.put("a")
+    rig.log.split("s00")
+    async with rig.running(5.0):
+        pass
+    rig.log.begin_anew()
+    young = rig.put("bc")
+    rig.anew()
+    async with rig.running(60.0):
+        await asyncio.sleep(10.0)
+        for child in rig.log.split("s00"):
+            young += rig.put("d", shard=child.name)
+        await asyncio.sleep(10.0)
+        rig.log.begin_anew()
+        young += rig.put("e")
+    assert rig.function.given[1:] == young
+    assert [told.lane for told in rig.told.of(LaneReplaced)] == ["s00", "s00"]
 
 
 @virtual
