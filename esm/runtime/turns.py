@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
 from esm.core.ledger import Ledger
-from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent
+from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.parts import Owner, Part
 from esm.model import Drop, Invocation, Record, Verdict
 from esm.ports import Codec
@@ -57,10 +57,11 @@ class Turns:
         if drop := self._doomed(owner):
             await self._give_up(owner, drop)
             return
-        async with self.dispatcher.slot(self.stop, within=None) as granted:
-            if not granted or self.stop.is_set():
+        patience = too_old_in(owner.first, self.rule, self.world.wall())
+        async with self.dispatcher.slot(self.stop, within=patience) as granted:
+            if self.stop.is_set():
                 return
-            judged = await self._send(owner)
+            judged = await self._send(owner) if granted else None
         if judged is None:
             self.rest(owner)
         else:

@@ -11,9 +11,9 @@ from test_runtime_log_lane import fails_on, virtual
 from esm.checkpoint import Position, Start
 from esm.errors import LaneGone
 from esm.model import Lane
-from esm.ports import LogReader
 from esm.runtime.lane_happenings import Dropped, LaneReplaced, LaneStarted, RecordsLost
 from esm.runtime.plan import LogOptions
+from esm.testing.log import FakeLogReader
 from esm.testing.target import SUCCESS, Turn
 
 
@@ -52,7 +52,7 @@ async def test_a_child_that_the_source_does_not_know_yet_is_not_taken_for_gone()
     opened = rig.source.open
 
     @asynccontextmanager
-    async def late(lane: Lane, after: Position | Start) -> AsyncIterator[LogReader]:
+    async def late(lane: Lane, after: Position | Start) -> AsyncIterator[FakeLogReader]:
         if lane.name != "s00" and now() < 3.0:
             raise LaneGone("ResourceNotFoundException", "not here yet")
         async with opened(lane, after) as reader:
@@ -103,3 +103,17 @@ async def test_what_was_too_large_is_told_of_once_although_it_is_read_again() ->
         pass
     assert rig.destination.given == [["s00:00001:b"]]
     assert len(rig.told.of(Dropped)) == 1
+
+
+@virtual
+async def test_what_nobody_lets_us_send_grows_too_old_all_the_same() -> None:
+    """A target without a slot for us is no reason to keep what its age limit gives up."""
+    rig = LogRig(LogOptions(maximum_record_age=60.0), cap=0)
+    ids = rig.put("a")
+    async with rig.running(100.0):
+        await asyncio.sleep(30.0)
+        ids += rig.put("b")
+    assert rig.destination.given == [ids[:1], ids[1:]]
+    assert [round(at) for at, _ in rig.destination.notices] == [60, 90]
+    assert rig.destination.conditions == [("RecordAgeExceeded", 1)] * 2
+    assert rig.function.given == []
