@@ -5,14 +5,20 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from runtime_log_world import LogRig
-from runtime_world import now
-from test_runtime_log_lane import fails_on, virtual
+from runtime_world import Told, now, world
+from test_runtime_log_lane import FAILURE, fails_on, ids_of, virtual
 
-from esm.checkpoint import Position, Start
+from esm.checkpoint import Checkpoint, Position, Start
+from esm.core.ledger import Ledger
 from esm.errors import LaneGone
-from esm.model import Lane
-from esm.runtime.lane_happenings import Dropped, LaneReplaced, LaneStarted, RecordsLost
+from esm.model import Lane, LogPage, Record
+from esm.runtime.feeder import Feeder
+from esm.runtime.happenings import SourceFailed
+from esm.runtime.lane_happenings import Dropped, LaneEnded, LaneReplaced, LaneStarted, RecordsLost
+from esm.runtime.log_lane import rule_of
+from esm.runtime.memory import Memory
 from esm.runtime.plan import LogOptions
+from esm.runtime.signals import Stop
 from esm.testing.log import FakeLogReader
 from esm.testing.target import SUCCESS, Turn
 
@@ -117,3 +123,83 @@ async def test_what_nobody_lets_us_send_grows_too_old_all_the_same() -> None:
     assert [round(at) for at, _ in rig.destination.notices] == [60, 90]
     assert rig.destination.conditions == [("RecordAgeExceeded", 1)] * 2
     assert rig.function.given == []
+
+
+@virtual
+async def test_a_shard_that_cannot_be_found_for_a_while_has_not_ended_while_it_is_listed() -> None:
+    rig = LogRig()
+    async with rig.running(300.0):
+        await asyncio.sleep(1.0)
+        shard = rig.log.shards.pop("s00")
+        await asyncio.sleep(30.0)
+        assert rig.told.of(SourceFailed)
+        assert not rig.told.of(LaneEnded)
+        rig.log.shards["s00"] = shard
+        ids = rig.put("ab")
+    assert rig.function.given == ids
+
+
+@virtual
+async def test_a_first_failure_that_gives_up_is_written_down_while_its_destination_hangs() -> None:
+    """Nothing of this batch was ever written before; whoever restarts us must not send it once more."""
+    rig = LogRig(LogOptions(maximum_retry_attempts=0), lambda _: FAILURE)
+    ids = rig.put("a")
+    rig.destination.down = True
+    await rig.crash_at(30.0)
+    rig.destination.down = False
+    rig.anew()
+    async with rig.running(60.0):
+        pass
+    assert (rig.function.given, rig.destination.given) == (ids, [ids])
+
+
+@virtual
+async def test_a_batch_that_stepped_back_from_a_slow_store_is_not_in_flight() -> None:
+    """It may wait for the next slot for an hour, and a crash in that hour is none of its doing."""
+    rig = LogRig(
+        LogOptions(batch_size=1, parallelization_factor=2),
+        lambda call: Turn(SUCCESS.reply, 1e6) if ids_of(call) == ["s00:00001:b"] else FAILURE,
+        cap=1,
+    )
+    rig.put("a")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(rig.crash_at(60.0))
+        await asyncio.sleep(0.1)
+        rig.store.takes = 6.0
+        await asyncio.sleep(0.5)
+        rig.put("b")
+    assert rig.function.given == ["s00:00000:a", "s00:00001:b"]
+    assert [(budget.attempts, budget.in_flight) for budget in (await rig.store.checkpoint()).parts] == [(1, False)]
+
+
+class _CountingReader:
+    """Has nothing; `reads` are the limits it was asked with."""
+
+    def __init__(self) -> None:
+        self.reads: list[int] = []
+
+    async def read(self, limit: int, wait: float) -> LogPage:
+        self.reads.append(limit)
+        await asyncio.sleep(wait)
+        return LogPage()
+
+
+@virtual
+async def test_a_lane_that_waits_for_memory_reads_on_as_soon_as_another_gives_some_back() -> None:
+    """What it holds itself is stuck, so nothing of its own would wake it."""
+    options, memory, reader, stop = LogOptions(), Memory(1_000, typical=10.0), _CountingReader(), Stop()
+    ledger = Ledger(Checkpoint(), rule_of(options, 2))
+    ledger.admit(LogPage((Record(1, "1", "k", 0.0, 0.0, b"{}", None, 1),)), 0.0)
+    memory.hold(1_000, 0)
+    feeder = Feeder(
+        "orders", Lane("s00"), reader, ledger, memory, options, world(Told()), stop,
+        idle_workers=lambda: 0, is_listed=lambda: True, admitted=lambda _: None,
+    )  # fmt: skip
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(feeder.run())
+        await asyncio.sleep(100.0)
+        assert not reader.reads
+        memory.free(1_000)
+        await asyncio.sleep(1.0)
+        assert reader.reads
+        stop.set()
