@@ -27,6 +27,7 @@ from esm.runtime.world import World
 
 _FAILURE = Backoff(base=1.0, cap=60.0)
 _STORE_PATIENCE = 5.0
+_MOST_STORE_PATIENCE = 60.0
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Turns:
     rest: Callable[[Owner], None]
     calls: int = field(default=0, init=False)
     in_flight: int = field(default=0, init=False)
+    _patience: float = field(default=_STORE_PATIENCE, init=False)
 
     async def take(self, owner: Owner) -> None:
         """Afterwards the owner has nothing left, or rests; after a stop it is left as it is."""
@@ -85,9 +87,17 @@ class Turns:
             raise
 
     async def _announce(self, owner: Owner) -> bool:
-        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long."""
+        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long.
+
+        Unless the store always takes longer: then what fails would never be sent again.
+        """
         owner.becomes([owner.first.sent(in_flight=True)])
-        if await self.committer.durable(_STORE_PATIENCE) and not self.stop.is_set():
+        is_durable = await self.committer.durable(self._patience)
+        if is_durable or self.committer.is_failing:
+            self._patience = _STORE_PATIENCE
+        else:
+            self._patience = min(2 * self._patience, _MOST_STORE_PATIENCE)
+        if is_durable and not self.stop.is_set():
             return True
         owner.becomes([owner.first.sent(in_flight=False)])
         self.committer.hurry()

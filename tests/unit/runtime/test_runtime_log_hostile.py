@@ -203,3 +203,13 @@ async def test_a_lane_that_waits_for_memory_reads_on_as_soon_as_another_gives_so
         await asyncio.sleep(1.0)
         assert reader.reads
         stop.set()
+
+
+@virtual
+async def test_a_store_that_is_always_slow_does_not_keep_what_fails_from_being_sent() -> None:
+    rig = LogRig(LogOptions(maximum_retry_attempts=3), lambda _: FAILURE)
+    ids = rig.put("a")
+    rig.store.takes = 20.0
+    async with rig.running(900.0):
+        pass
+    assert (rig.function.given, rig.destination.given) == (ids * 4, [ids])
