@@ -75,9 +75,12 @@ class StreamRecord(Struct, kw_only=True, rename=_NAMES):
 
 
 class Answer(Struct, rename="pascal"):
-    """What GetRecords answers; no `NextShardIterator` means that the shard is closed and this was its end."""
+    """What GetRecords answers; no `NextShardIterator` means that the shard is closed and this was its end.
 
-    records: tuple[StreamRecord, ...] = ()
+    Without `Records` it is no answer to this call, whoever gave it, and must not end a shard.
+    """
+
+    records: tuple[StreamRecord, ...]
     next_shard_iterator: str | None = None
 
 

@@ -36,9 +36,12 @@ class ChildShard(Struct, gc=False):
 
 
 class GetRecordsAnswer(Struct):
-    """Without `NextShardIterator` the shard is closed and this was its end."""
+    """Without `NextShardIterator` the shard is closed and this was its end.
 
-    Records: list[Item] = []
+    Without `Records` it is no answer to this call, whoever gave it, and must not end a shard.
+    """
+
+    Records: list[Item]
     NextShardIterator: str | None = None
     MillisBehindLatest: int | None = None
     ChildShards: tuple[ChildShard, ...] | None = None
