@@ -311,3 +311,10 @@ async def test_a_server_that_goes_back_to_the_beginning_delivers_nothing_again()
 
 async def _from_the_beginning(place: Position | Start) -> str:
     return "1/0"
+
+
+@on_virtual_time
+async def test_an_empty_page_in_between_hides_no_loss() -> None:
+    shard = ScriptedShard([10, 20, 30], trimmed=2, empty_pages=1)
+    page = await a_reader(shard, after=10).read(10, 5)
+    assert (positions(page), page.lost) == ([30], None)
