@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from runtime_log_world import LogRig
-from runtime_world import Told, now, world
+from runtime_world import EPOCH, Told, now, world
 from test_runtime_log_lane import FAILURE, fails_on, ids_of, virtual
 
-from esm.checkpoint import Checkpoint, Position, Start
+from esm.checkpoint import Checkpoint, LaneRow, Position, Start
 from esm.core.ledger import Ledger
 from esm.errors import LaneGone
 from esm.model import Lane, LogPage, Record
@@ -213,3 +213,15 @@ async def test_a_store_that_is_always_slow_does_not_keep_what_fails_from_being_s
     async with rig.running(900.0):
         pass
     assert (rig.function.given, rig.destination.given) == (ids * 4, [ids])
+
+
+@virtual
+async def test_a_lane_begins_where_its_own_row_says_before_where_its_mapping_does() -> None:
+    rig = LogRig()
+    rig.put("a")
+    await asyncio.sleep(10.0)
+    ids = rig.put("b")
+    await rig.store.rows.swap(None, LaneRow("id", "s00", "somebody", 1, 7, start=Start(EPOCH + 10.0)))
+    async with rig.running(20.0):
+        pass
+    assert rig.function.given == ids
