@@ -159,7 +159,7 @@ class Ledger:
     def _too_large(self, page: LogPage) -> list[Owner]:
         owners = []
         for rejected in page.rejected:
-            if self._keeps is None or self._keeps(rejected.record):
+            if self._is_wanted(rejected.record):
                 self.held_bytes += weigh([rejected.record])
                 owner = Owner([Part((rejected.record,), too_large=rejected.why)], None)
                 self.owners[owner] = None
@@ -167,6 +167,10 @@ class Ledger:
             else:
                 self._mark.settled([rejected.record])
         return owners
+
+    def _is_wanted(self, record: Record) -> bool:
+        """A filter lets it pass, and it was not given up already."""
+        return (self._keeps is None or self._keeps(record)) and not self._restoration.is_settled(record.position)
 
     def _follow(self, page: LogPage, records: Sequence[Record]) -> None:
         """Notes how far the reader is."""

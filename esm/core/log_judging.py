@@ -18,6 +18,8 @@ from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 INFINITE = -1
 
+_A_MOMENT = 0.01
+
 
 class RetryRule(Struct, frozen=True):
     """When records of a log are given up.
@@ -76,6 +78,13 @@ def doomed(part: Part, rule: RetryRule, now: float) -> Drop | None:
     if _is_spent(part, rule):
         return Drop(part.records, EXHAUSTED, part.budget.attempts, part.reply)
     return None
+
+
+def too_old_in(part: Part, rule: RetryRule, now: float) -> float | None:
+    """Seconds until the first of its records is too old to be sent, None if none will ever be."""
+    if rule.age == INFINITE:
+        return None
+    return max(0.0, min(record.arrived for record in part.records) + rule.age - now) + _A_MOMENT
 
 
 def cut_off(part: Part, rule: RetryRule, now: float) -> Sequence[Part]:

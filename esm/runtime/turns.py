@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
 from esm.core.ledger import Ledger
-from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent
+from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.parts import Owner, Part
 from esm.model import Drop, Invocation, Record, Verdict
 from esm.ports import Codec
@@ -27,6 +27,7 @@ from esm.runtime.world import World
 
 _FAILURE = Backoff(base=1.0, cap=60.0)
 _STORE_PATIENCE = 5.0
+_MOST_STORE_PATIENCE = 60.0
 
 
 @dataclass(slots=True)
@@ -51,16 +52,18 @@ class Turns:
     rest: Callable[[Owner], None]
     calls: int = field(default=0, init=False)
     in_flight: int = field(default=0, init=False)
+    _patience: float = field(default=_STORE_PATIENCE, init=False)
 
     async def take(self, owner: Owner) -> None:
         """Afterwards the owner has nothing left, or rests; after a stop it is left as it is."""
         if drop := self._doomed(owner):
             await self._give_up(owner, drop)
             return
-        async with self.dispatcher.slot(self.stop, within=None) as granted:
-            if not granted or self.stop.is_set():
+        patience = too_old_in(owner.first, self.rule, self.world.wall())
+        async with self.dispatcher.slot(self.stop, within=patience) as granted:
+            if self.stop.is_set():
                 return
-            judged = await self._send(owner)
+            judged = await self._send(owner) if granted else None
         if judged is None:
             self.rest(owner)
         else:
@@ -84,9 +87,17 @@ class Turns:
             raise
 
     async def _announce(self, owner: Owner) -> bool:
-        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long."""
+        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long.
+
+        Unless the store always takes longer: then what fails would never be sent again.
+        """
         owner.becomes([owner.first.sent(in_flight=True)])
-        if await self.committer.durable(_STORE_PATIENCE) and not self.stop.is_set():
+        is_durable = await self.committer.durable(self._patience)
+        if is_durable or self.committer.is_failing:
+            self._patience = _STORE_PATIENCE
+        else:
+            self._patience = min(2 * self._patience, _MOST_STORE_PATIENCE)
+        if is_durable and not self.stop.is_set():
             return True
         owner.becomes([owner.first.sent(in_flight=False)])
         self.committer.hurry()

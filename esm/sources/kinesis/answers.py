@@ -3,14 +3,13 @@
 The data only travels on: it stays base64, and stands in an item as it will stand in the event.
 """
 
-import json
-
 import msgspec
 import orjson
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from esm.model import Lane
+from esm.sources.shards import mended
 
 
 class Item(Struct, gc=False):
@@ -37,9 +36,12 @@ class ChildShard(Struct, gc=False):
 
 
 class GetRecordsAnswer(Struct):
-    """Without `NextShardIterator` the shard is closed and this was its end."""
+    """Without `NextShardIterator` the shard is closed and this was its end.
 
-    Records: list[Item] = []
+    Without `Records` it is no answer to this call, whoever gave it, and must not end a shard.
+    """
+
+    Records: list[Item]
     NextShardIterator: str | None = None
     MillisBehindLatest: int | None = None
     ChildShards: tuple[ChildShard, ...] | None = None
@@ -78,7 +80,6 @@ def read_iterator(body: bytes) -> str:
 def _mended(body: bytes) -> GetRecordsAnswer:
     """Half a surrogate pair in a key, which lax servers let through, must not wedge a shard."""
     try:
-        told = json.loads(body.decode(errors="replace"))
-        return _RECORDS.decode(json.dumps(told, ensure_ascii=False).encode(errors="replace"))
+        return _RECORDS.decode(mended(body))
     except ValueError:
         raise ResponseParserError("GetRecords answered something else than records") from None

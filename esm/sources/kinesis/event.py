@@ -6,12 +6,12 @@ base64 when it comes and when it goes, and never decoded in between.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from esm.core.filtering import view_of
+from esm.core.notice_times import with_milliseconds
 from esm.model import Lane, Record, Rejected
 from esm.sources.kinesis.answers import Item
 from esm.sources.shards.event import FRAME, LARGEST_FRAGMENT, batch_info, enveloped, too_large
@@ -35,7 +35,7 @@ class KinesisCodec:
 
     def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
         """AWS's description of a batch, with times to the millisecond."""
-        return {"KinesisBatchInfo": batch_info(lane.name, records, records[0].handle, _to_the_millisecond)}
+        return {"KinesisBatchInfo": batch_info(lane.name, records, records[0].handle, with_milliseconds)}
 
 
 class Encoder:
@@ -82,7 +82,3 @@ class Encoder:
 def _quoted(text: str) -> str:
     """As JSON."""
     return orjson.dumps(text).decode()
-
-
-def _to_the_millisecond(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -139,3 +139,10 @@ def test_a_batch_is_described_as_aws_does_it() -> None:
             "streamArn": STREAM,
         }
     }
+
+
+def test_a_time_that_no_calendar_has_does_not_keep_a_record_from_being_given_up() -> None:
+    """A server that tells milliseconds where seconds belong."""
+    (record,) = records(item(at="1700000000000"))
+    info = CODEC.describe(Lane(SHARD), [record])["KinesisBatchInfo"]
+    assert info["approximateArrivalOfFirstRecord"].endswith("Z")
