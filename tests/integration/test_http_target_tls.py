@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from functions.http_servers import Wire, raw_server
-from servers import OPENSSL, Authority
 from test_http_target import CALL, always_ok, outcome, target
 
 from esm.model import Outcome, Refused, Returned
+from servers import OPENSSL, Authority
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="needs the openssl command to make certificates")
 

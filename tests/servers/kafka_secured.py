@@ -62,7 +62,9 @@ def _logins() -> dict[str, str]:
 def unsecured_token(principal: str, expires_at: float) -> str:
     """A token without a signature, as the listener `OAUTH` takes it; `expires_at` in seconds since 1970."""
     claims = {"sub": principal, "iat": expires_at - 3600, "exp": expires_at}
-    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, claims))
+    parts = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, claims)
+    )
     return b".".join((*parts, b"")).decode()
 
 
