@@ -62,6 +62,7 @@ class Daemon:
         engine = self._engine(board, metrics)
         api = Api(__version__, board, metrics.registry, self._ready.is_set, lambda: time.monotonic() - self._began)
         server = self.settings.server
+        found: ConfigError | None = None
         try:
             async with serve(server.host, server.port, api.app()) as address, asyncio.TaskGroup() as beside:
                 helpers = [beside.create_task(lag.run()), beside.create_task(self._when_ready(address))]
@@ -70,7 +71,9 @@ class Daemon:
                 for helper in helpers:
                     helper.cancel()
         except* ConfigError as problems:
-            raise self._advised(_first(problems)) from None
+            found = _first(problems)
+        if found is not None:  # not raised above: Python before 3.11.4 puts what leaves `except*` into a group
+            raise self._advised(found) from None
         return self._last_words()
 
     def _advised(self, problem: ConfigError) -> ConfigError:

@@ -1,5 +1,6 @@
 """The command line as a person meets it."""
 
+import ast
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from esm import __file__ as package
 from esm import __version__
 from esm.cli.app import app
 
@@ -97,6 +99,36 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert ended.exit_code == 2
     said = f"server.listen: {address} is in use: change server.listen (port 0 takes a free one)"
     assert ended.stderr.splitlines() == [said]
+
+
+def test_positions_that_cannot_be_kept_are_exit_code_2_with_the_way_out(tmp_path: Path) -> None:
+    path, missing = tmp_path / "esm.yaml", tmp_path / "nowhere" / "state.db"
+    source = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
+    mapping = f"{{source: '{source}', target: 'http://f:8080/', starting_position: LATEST}}"
+    path.write_text(
+        f"mappings: {{m: {mapping}}}\nstate: {{url: 'sqlite://{missing}'}}\nserver: {{listen: '127.0.0.1:0'}}\n"
+    )
+    ended = RUNNER.invoke(app, ["run", "--config", str(path)])
+    assert ended.exit_code == 2
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith(
+        f"state.url: {missing}.lock cannot be made: No such file or directory: make the directory"
+    )
+
+
+def test_nothing_is_raised_where_old_pythons_would_put_it_into_a_group() -> None:
+    """3.11.0 to 3.11.3, Debian 12's among them, wrap even a single exception that leaves an `except*`."""
+    trees = [ast.parse(path.read_text()) for path in Path(package).parent.rglob("*.py")]
+    tries = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.TryStar)]
+    assert tries
+    raised = [
+        node.lineno
+        for each in tries
+        for handler in each.handlers
+        for node in ast.walk(handler)
+        if isinstance(node, ast.Raise)
+    ]
+    assert not raised
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "iam-policy"])
