@@ -63,7 +63,10 @@ class Mappings:
         if not body.entries:
             if not body.broken:
                 what = f"{shown(body)} is no mapping" if plain(body) else "is empty"
-                self.report.problem(body, f"{what}: it needs `source` and `target`")
+                indent = (
+                    "; an option of a mapping is indented further" if canonical(name) in (*HERE, *ENDS) else ""
+                )
+                self.report.problem(body, f"{what}: it needs `source` and `target`{indent}")
             return None
         body = normalised(body, self.report)
         source = self.components.source(body)

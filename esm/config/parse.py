@@ -56,6 +56,8 @@ def _say_broken(error: MarkedYAMLError, text: str, start: Node, report: Report) 
     written = "".join(text.splitlines()[line - 1 : line])
     unquoted = "flow" in said and "${" in written
     hint = ' (inside { } and [ ] an expression needs quotes: "${…}")' if unquoted else ""
+    if "expected <block end>" in said:
+        hint = " (check how far this line and those above are indented: what stands side by side begins alike)"
     if "mapping values are not allowed" in said:
         hint = " (check how far this line and the one above are indented; text that holds `: ` needs quotes)"
     if "\t" in written[: len(written) - len(written.lstrip())]:

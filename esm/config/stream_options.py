@@ -16,6 +16,7 @@ from esm.options import Duration, Options
 
 _YOUNGEST = 60
 _OLDEST = 604_800
+_YEAR_9999 = 253_402_300_799
 _AGE: dict[str, Any] = {
     "anyOf": [
         {"const": INFINITE},
@@ -52,6 +53,13 @@ def _moment(value: object) -> object:
     return moment.timestamp()
 
 
+def _seconds(value: float) -> float:
+    """What a template of another kind, or JavaScript's clock, gives is a thousand times too late."""
+    if value > _YEAR_9999:
+        raise ValueError("is in milliseconds: write epoch seconds, or text such as 2026-01-31T08:00:00Z")
+    return value
+
+
 class StreamOptions(Options):
     """Options of a mapping from a stream."""
 
@@ -68,6 +76,7 @@ class StreamOptions(Options):
             float,
             BeforeValidator(_moment, json_schema_input_type=float | str),
             Field(ge=0, allow_inf_nan=False),
+            AfterValidator(_seconds),
         ]
         | None
     ) = None

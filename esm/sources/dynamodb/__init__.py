@@ -29,7 +29,9 @@ def _make(options: DynamoOptions, context: SourceContext) -> DynamoSource:
     if position is None:
         raise ValueError(_NO_POSITION)
     if position not in {"LATEST", "TRIM_HORIZON"}:
-        raise ValueError(f"Unsupported starting position for arn type: {options.called}")
+        raise ValueError(
+            f"Unsupported starting position for arn type: {options.called}: write TRIM_HORIZON or LATEST"
+        )
     world = World(context.monotonic, time.time, asyncio.sleep, random.random)
     return DynamoSource(options, options.reach(context.aws), lease, latest=position == "LATEST", world=world)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from esm.clients.aws import AwsOptions
 from esm.options import Options
@@ -29,6 +29,14 @@ def _stream_arn(text: str) -> str:
     return text
 
 
+def _table_name(value: object) -> object:
+    """The table's ARN is what consoles and templates give for it."""
+    _, table, name = str(value).partition(":table/")
+    if table:
+        raise ValueError(f"{value!r} is an ARN: write the table's name, {name.partition('/')[0]}")
+    return value
+
+
 class DynamoOptions(Options):
     """One stream by its ARN (`stream`), or the streams of a `table` by its name, the latest and those before it.
 
@@ -36,7 +44,7 @@ class DynamoOptions(Options):
     """
 
     stream: Annotated[str, AfterValidator(_stream_arn)] | None = None
-    table: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
+    table: Annotated[str, BeforeValidator(_table_name), Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] | None = None
     aws: AwsOptions = AwsOptions()
 
     @model_validator(mode="after")

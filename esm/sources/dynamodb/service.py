@@ -120,7 +120,11 @@ class Service:
             return description
 
     def _no_stream(self) -> Disconnected:
-        return Disconnected(MISSING, f"{self._options.called} has no stream: enable one", lasting=True)
+        return Disconnected(
+            MISSING,
+            f"{self._options.called} has no stream: enable one, or correct name, region and account",
+            lasting=True,
+        )
 
     async def _ask(self, call: Callable[..., Awaitable[Mapping[str, Any]]], **arguments: Any) -> Mapping[str, Any]:
         """One call in its turn."""

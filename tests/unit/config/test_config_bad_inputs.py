@@ -316,6 +316,14 @@ FILES = {
     "mappings: {m: }": "1: mappings.m: is empty: it needs `source` and `target`",
     "mappings: {m: {}}": "1: mappings.m: is empty: it needs `source` and `target`",
     "mappings: {m: x}": "1: mappings.m: x is no mapping: it needs `source` and `target`",
+    "mappings: {BatchSize: 2}": (
+        "1: mappings.BatchSize: 2 is no mapping: it needs `source` and `target`; an option of a mapping is "
+        "indented further"
+    ),
+    "mappings:\n  m:\n    source: x\n   target: y\n": (
+        "4: is no YAML: while parsing a block mapping: expected <block end>, but found '<block mapping start>' "
+        "(check how far this line and those above are indented: what stands side by side begins alike)"
+    ),
     "mappings: {}\ndefaults: []": "2: defaults: a list is not allowed: has to be a mapping of options",
     "mappings: {}\ndefaults: {Source: x}": "2: defaults.Source: belongs to a mapping: it cannot be a default",
     "mappings: {}\ntargets: {'a/b': http://x/}": (

@@ -161,6 +161,10 @@ def test_what_others_call_it_pastes_in_unchanged(tmp_path: Path, text: str) -> N
             "goes with starting_position AT_TIMESTAMP, and only with it",
         ),
         (
+            "starting_position_timestamp: 1769846400000",
+            "1769846400000 is in milliseconds: write epoch seconds, or text such as 2026-01-31T08:00:00Z",
+        ),
+        (
             "starting_position_timestamp: yesterday",
             "yesterday is no time: write epoch seconds, or text such as 2026-01-31T08:00:00Z",
         ),
@@ -182,6 +186,19 @@ def test_dynamodb_has_no_times(tmp_path: Path) -> None:
     assert f"Unsupported starting position for arn type: {DYNAMODB}" in said
     (said,) = problems(tmp_path, body(OLDEST, "starting_position_timestamp: 5", source=DYNAMODB))
     assert "is not supported for DynamoDB Streams: Kinesis," in said
+
+
+def test_a_position_in_time_needs_the_time(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, body("starting_position: AT_TIMESTAMP"))
+    assert "starting_position AT_TIMESTAMP needs starting_position_timestamp: epoch seconds, or text" in said
+
+
+def test_a_table_goes_by_its_name(tmp_path: Path) -> None:
+    table = DYNAMODB.partition("/stream")[0]
+    text = body(OLDEST).replace(f"'{KINESIS}'", f"{{type: dynamodb, table: '{table}'}}")
+    assert problems(tmp_path, text) == [
+        f"3: mappings.m.source.table: '{table}' is an ARN: write the table's name, orders"
+    ]
 
 
 def test_success_has_no_destination_as_on_aws(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def test_both_positions_are_taken_without_io(position: str) -> None:
 
 
 def test_a_time_is_refused_in_awss_words() -> None:
-    with pytest.raises(ValueError, match=f"^Unsupported starting position for arn type: {ARN}$"):
+    with pytest.raises(
+        ValueError, match=f"^Unsupported starting position for arn type: {ARN}: write TRIM_HORIZON or LATEST$"
+    ):
         PLUGIN.make(DynamoOptions(stream=ARN), a_context("AT_TIMESTAMP"))
 
 
