@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -11,6 +11,8 @@ from esm.cli.complain import NOT_STARTED, lines, warnings
 from esm.cli.connect import Answer, ask_all
 from esm.config import Loaded, assemble, load
 from esm.config.assemble import has_positions
+from esm.config.stream_options import StreamOptions
+from esm.core.log_judging import INFINITE
 from esm.errors import ConfigError
 from esm.ports import Checkable
 from esm.stores import SqliteCheck, file_of
@@ -24,7 +26,7 @@ def validate(path: Path, *, connect: bool) -> int:
     except ConfigError as error:
         lines(error.problems)
         return NOT_STARTED
-    warnings(loaded.warnings)
+    warnings([*loaded.warnings, *_forgetful(loaded), *_endless(loaded)])
     if connect and not _answered(asyncio.run(ask_all(plan, _store(loaded))), loaded):
         return NOT_STARTED
     typer.echo(_summary(path, loaded))
@@ -35,6 +37,25 @@ def _store(loaded: Loaded) -> Checkable | None:
     """Where positions are kept, if any are, and in a file."""
     path = file_of(loaded.config.settings.state.url)
     return SqliteCheck(path) if path is not None and has_positions(loaded.config) else None
+
+
+def _forgetful(loaded: Loaded) -> Iterator[str]:
+    """The default is for a trial: after every restart streams begin at their starting position."""
+    config = loaded.config
+    if has_positions(config) and file_of(config.settings.state.url) is None:
+        text = "positions of streams end with the process: write sqlite:///var/lib/esm/state.db"
+        yield f"{loaded.place_of(('state', 'url'))}: state.url: {text}"
+
+
+def _endless(loaded: Loaded) -> Iterator[str]:
+    """AWS's defaults; what a queue without a redrive policy is, and worse, because nothing overtakes."""
+    for name, mapping in loaded.config.mappings.items():
+        options = mapping.options
+        if isinstance(options, StreamOptions) and (
+            options.maximum_retry_attempts == options.maximum_record_age_in_seconds == INFINITE
+        ):
+            text = "a record that always fails holds up its shard until it has expired: set maximum_retry_attempts"
+            yield f"{loaded.place_of(('mappings', name))}: mappings.{name}: {text}"
 
 
 def _answered(answers: Sequence[Answer], loaded: Loaded) -> bool:

@@ -165,6 +165,23 @@ def test_the_schema_is_json() -> None:
     assert "mappings" in schema["properties"]
 
 
+def test_settings_of_streams_that_will_hurt_are_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "esm.yaml"
+    source = "    source: arn:aws:kinesis:eu-west-1:123456789012:stream/orders\n"
+    text = f"mappings:\n  m:\n{source}    target: http://f:8080/\n    starting_position: LATEST\n"
+    path.write_text(text)
+    ended = RUNNER.invoke(app, ["validate", "-c", str(path)])
+    assert (ended.exit_code, ended.stdout) == (0, f"{path}: valid, 1 mapping and 1 target\n")
+    forgetful, endless = ended.stderr.splitlines()
+    assert forgetful == (
+        f"warning: {path}:1: state.url: positions of streams end with the process: write"
+        " sqlite:///var/lib/esm/state.db"
+    )
+    assert endless.startswith(f"warning: {path}:2: mappings.m: a record that always fails holds up its shard")
+    path.write_text(f"{text}    maximum_retry_attempts: 3\nstate: {{url: 'sqlite:///var/lib/esm/state.db'}}\n")
+    assert RUNNER.invoke(app, ["validate", "-c", str(path)]).stderr == ""
+
+
 def test_a_valid_configuration_is_said_to_be_so(tmp_path: Path) -> None:
     path = tmp_path / "esm.yaml"
     path.write_text(

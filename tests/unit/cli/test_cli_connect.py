@@ -69,6 +69,7 @@ mappings:
         fallback:
           - "file://{folder}/failed.jsonl"
           - "http://127.0.0.1:9/"
+    maximum_retry_attempts: 3
 """
 
 
