@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from esm.cli.complain import lines as complain
-from esm.cli.status_lanes import lane_table
+from esm.cli.status_lanes import ill_lanes, lane_table
 
 _NO_ANSWER = 1
 _SECONDS = 5.0
@@ -81,6 +81,8 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
     for name, mapping in document["mappings"].items():
         if mapping.get("circuit_open"):
             text = "the circuit of its target is open: only probes are sent until one is answered"
+            console.print(Text(f"{name}: {text}"), soft_wrap=True)
+        if text := ill_lanes(mapping):
             console.print(Text(f"{name}: {text}"), soft_wrap=True)
         if mapping.get("last_error"):
             error = mapping["last_error"]

@@ -1,5 +1,6 @@
 """The lanes of logs as a table: where each stands, how far behind, and what keeps it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,17 @@ def lane_table(mappings: Mapping[str, Mapping[str, Any]]) -> Table:
         for name, lane in seen.get("lanes", {}).items():
             table.add_row(Text(mapping), Text(name), *_row(lane))
     return table
+
+
+def ill_lanes(mapping: Mapping[str, Any]) -> str:
+    """What the last result of a mapping need not show: it is OK as soon as any lane goes on. Empty if all read."""
+    lanes = mapping.get("lanes", {}).values()
+    ill = Counter(lane["state"] for lane in lanes if lane["state"] in _ILL)
+    if not ill:
+        return ""
+    oldest = max((lane["iterator_age_seconds"] or 0.0 for lane in lanes if lane["state"] in _ILL), default=0.0)
+    states = ", ".join(f"{number} {state}" for state, number in sorted(ill.items()))
+    return f"lanes: {states} of {len(lanes)}, oldest record {_seconds(oldest)}; see --lanes"
 
 
 def _row(lane: Mapping[str, Any]) -> list[Text]:

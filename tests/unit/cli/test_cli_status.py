@@ -105,6 +105,18 @@ def test_lanes_are_shown_on_request_with_what_keeps_them(serve: Serve) -> None:
     assert "the store fails: disk full; record r-1" in second
 
 
+def test_lanes_that_are_kept_are_told_of_unasked(serve: Serve) -> None:
+    """A mapping whose function reports the same record again and again has no PROBLEM as its last result."""
+    ended = RUNNER.invoke(app, ["status", "--url", serve(200, with_lanes())])
+    assert "stream: lanes: 1 Crowded, 1 Stalled of 2, oldest record 3.2 s; see --lanes\n" in ended.stdout
+    told = json.loads(with_lanes())
+    for lane in told["mappings"]["stream"]["lanes"].values():
+        lane["state"] = "Reading"
+    assert (
+        "see --lanes" not in RUNNER.invoke(app, ["status", "--url", serve(200, json.dumps(told).encode())]).stdout
+    )
+
+
 def test_an_engine_without_lanes_shows_none(serve: Serve) -> None:
     told = json.loads(document())
     del told["mappings"]["orders"]["lanes"]
