@@ -34,12 +34,12 @@ def seek(path: Path, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> in
 async def _seek(place: Place, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> int:
     scope = await place.scope(mapping)
     rows = await _rows(place, scope, chosen)
+    target = await _target(to, place.mapping(scope), place)
     reasons = [reason for row in rows if (reason := place.in_use(row))]
     if not sure:
         reasons += [_forgets(place, row) for row in rows if row.checkpoint is not None and row.checkpoint.parts]
     if reasons:
         raise Refused(*reasons)
-    target = await _target(to, place.mapping(scope), place)
     if not isinstance(target, Start) and any(row.lane == EVERY_LANE for row in rows):
         raise Refused(f"{to} is a position, which is one lane's: name that; a time would be written with its zone")
     failed = [row.lane for row in rows if not await _moved(place, row, target)]
@@ -69,9 +69,9 @@ def _forgets(place: Place, row: LaneRow) -> str:
 
 
 async def _target(to: str, mapping: MappingConfig | None, place: Place) -> Position | Start:
-    if to == "horizon":
+    if to in {"horizon", "TRIM_HORIZON"}:
         return Start()
-    if to == "latest":
+    if to in {"latest", "LATEST"}:
         return await _latest(mapping, place)
     if to.isascii() and to.isdecimal():
         return int(to)

@@ -231,7 +231,7 @@ def test_all_lanes_are_those_to_come_too(desk: Desk) -> None:
     assert ended.exit_code == 0
     assert {row.start for row in desk.rows().values()} == {Start(1573691886.0)}
     assert set(desk.rows()) == {"*", "s-1", "s-2"}
-    assert desk.esm("seek", "orders", "--all", "--to", "horizon").exit_code == 0
+    assert desk.esm("seek", "orders", "--all", "--to", "TRIM_HORIZON").exit_code == 0
     assert (desk.row("*").start, desk.row("*").epoch) == (Start(), 2)
 
 
