@@ -18,7 +18,7 @@ from esm.cli.state.commands import state
 
 app = typer.Typer(
     name="esm",
-    help="Self-hosted event source mappings: queues drive your functions with the semantics of AWS Lambda.",
+    help="Self-hosted event source mappings: queues and streams drive functions with the semantics of AWS Lambda.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -15,6 +15,8 @@ from esm.core.partial import Unreadable, failed_ids
 from esm.model import Outcome, Refused, Reply, Returned
 from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import SourceFailed, State
+from esm.sources.kinesis.answers import read_records
+from esm.sources.kinesis.event import Encoder
 from esm.targets.http.options import HttpOptions
 from esm.targets.http.replies import reply_to
 from esm.targets.http.target import signature
@@ -190,3 +192,14 @@ def test_options_in_the_text_exist() -> None:
     for page in (README, CONFIGURATION, FUNCTIONS, METRICS):
         text = re.sub(r"^\|[ |-]+\|$", "", page.read_text(), flags=re.MULTILINE)
         assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", text)) <= every, page
+
+
+def test_the_identifier_of_a_record_of_a_stream_is_where_the_page_says() -> None:
+    rows = {row[0]: code(row[2])[0].split(".") for row in table(FUNCTIONS, "source")}
+    assert set(rows) == {"SQS", "Kinesis", "DynamoDB Streams"}
+    told = {"SequenceNumber": "17", "Data": "", "PartitionKey": "k", "ApproximateArrivalTimestamp": 1}
+    answer = read_records(json.dumps({"Records": [told]}).encode())
+    stream = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
+    (record,), *_ = Encoder(stream, "shardId-000000000000", "").encode(answer.Records, 0, 2.0, 99.5)
+    outer, inner = rows["Kinesis"]
+    assert json.loads(record.event)[outer][inner] == record.id == "17"
