@@ -11,8 +11,10 @@ _ILL = {"Crowded": "yellow", "Lost": "red", "Retrying": "yellow", "Stalled": "re
 
 
 def lane_table(mappings: Mapping[str, Mapping[str, Any]]) -> Table:
-    """One row per lane of each mapping; positions are never cut, they are there to be copied."""
-    table = Table("Mapping", "Lane", "State")
+    """One row per lane of each mapping; names and positions are never cut, they are there to be copied."""
+    table = Table("Mapping")
+    table.add_column("Lane", overflow="fold")
+    table.add_column("State")
     table.add_column("Position", overflow="fold")
     for heading in ("Behind", "Iterator age", "Attempts"):
         table.add_column(heading, justify="right")

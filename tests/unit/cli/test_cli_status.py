@@ -105,6 +105,16 @@ def test_lanes_are_shown_on_request_with_what_keeps_them(serve: Serve) -> None:
     assert "the store fails: disk full; record r-1" in second
 
 
+def test_the_name_of_a_lane_is_never_cut(serve: Serve) -> None:
+    """It goes into `esm state skip`; a long text beside it takes room away."""
+    told = json.loads(with_lanes())
+    lane = told["mappings"]["stream"]["lanes"].pop("s-2")
+    name = "2026-11-21T21:11:24.042/shardId-00000000000000000000-00000000"
+    told["mappings"]["stream"]["lanes"][name] = {**lane, "stalled": "no destination takes what was given up " * 9}
+    ended = RUNNER.invoke(app, ["status", "--lanes", "--url", serve(200, json.dumps(told).encode())])
+    assert "…" not in ended.stdout
+
+
 def test_lanes_that_are_kept_are_told_of_unasked(serve: Serve) -> None:
     """A mapping whose function reports the same record again and again has no PROBLEM as its last result."""
     ended = RUNNER.invoke(app, ["status", "--url", serve(200, with_lanes())])
