@@ -15,10 +15,11 @@ from esm.core.batching import BatchRule, due_in, room_for
 from esm.core.ledger import LaneRule, Ledger
 from esm.core.log_judging import RetryRule
 from esm.core.notice import Subject
+from esm.core.partial import Reports
 from esm.core.parts import Owner
 from esm.errors import LostLease, StoreFailed
 from esm.model import Lane, Record
-from esm.ports import LogReader
+from esm.ports import GroupSource, LogReader
 from esm.runtime.committer import Committer
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Dropping, Outlet
@@ -27,7 +28,7 @@ from esm.runtime.lane_happenings import Retried
 from esm.runtime.lane_row import HeldRow
 from esm.runtime.lane_watch import LaneFigures, watch
 from esm.runtime.memory import Memory
-from esm.runtime.plan import LogOptions, LogPlan
+from esm.runtime.plan import LogPlan
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.stall import Stall
@@ -60,7 +61,7 @@ class LogLane:
         options = plan.options
         self._plan, self._world, self._stop, self._row = plan, world, stop, row
         self._memory = shared.memory
-        self._rule = rule_of(options, plan.source.codec.frame)
+        self._rule = rule_of(plan)
         sieve = Sieve(plan.name, plan.source.codec, plan.filters, world)
         self._ledger = Ledger(row.found, self._rule, None if plan.filters is None else sieve.keeps)
         self._stall = Stall(plan.name, lane.name, world)
@@ -247,13 +248,21 @@ class LogLane:
         return self._ledger.checkpoint(clean=self._closing)
 
 
-def rule_of(options: LogOptions, frame: int) -> LaneRule:
-    """What the options say, in the words of the core; `frame` is the codec's."""
+def rule_of(plan: LogPlan) -> LaneRule:
+    """What the plan says, in the words of the core.
+
+    A log whose lanes a group shares out is a topic: its function lists what failed by partition and offset.
+    """
+    options = plan.options
+    listing = Reports.LISTED if isinstance(plan.source, GroupSource) else Reports.LOWEST
     return LaneRule(
-        BatchRule(options.batch_size, room_for(frame), options.window),
+        BatchRule(options.batch_size, room_for(plan.source.codec.frame), options.window),
         options.parallelization_factor,
         RetryRule(
-            options.maximum_retry_attempts, options.maximum_record_age, options.bisect, options.reports_failures
+            options.maximum_retry_attempts,
+            options.maximum_record_age,
+            options.bisect,
+            listing if options.reports_failures else Reports.NONE,
         ),
     )
 

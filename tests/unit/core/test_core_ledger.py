@@ -16,6 +16,7 @@ from esm.checkpoint import Budget, Checkpoint, Span
 from esm.core import checkpoints
 from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, Ledger
 from esm.core.log_judging import LogVerdict, RetryRule, judge_log
+from esm.core.partial import Reports
 from esm.core.parts import Owner, Part
 from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
 
@@ -227,7 +228,7 @@ class LedgerMachine(RuleBasedStateMachine):
         spans=st.sampled_from([0, 2, PLENTY]),
     )
     def begin(self, factor: int, size: int, bisect: bool, attempts: int, spans: int) -> None:  # noqa: FBT001
-        self.retry = RetryRule(attempts, bisect=bisect, reports_failures=True)
+        self.retry = RetryRule(attempts, bisect=bisect, reports=Reports.LOWEST)
         self.factor, self.size, self.spans = factor, size, spans
         self.one_line = factor == 1
         self.log: list[tuple[int, str]] = []

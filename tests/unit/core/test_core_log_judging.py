@@ -11,10 +11,11 @@ from msgspec import structs
 
 from esm.checkpoint import Budget
 from esm.core.log_judging import RetryRule, cut_off, doomed, judge_log, spent
+from esm.core.partial import Reports
 from esm.core.parts import Part
 from esm.model import Errored, Outcome, Record, Refused, Reply, Returned
 
-REPORTS = RetryRule(reports_failures=True)
+REPORTS = RetryRule(reports=Reports.LOWEST)
 FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")
 THREE = part("10a", "20b", "30a")
 
@@ -70,7 +71,7 @@ def test_without_reports_any_body_is_a_success() -> None:
 
 def test_the_lowest_reported_cuts_and_the_rest_begins_anew() -> None:
     tried = with_budget(THREE, attempts=2, first_failed=1.0)
-    verdict = judge_log(tried, reported("30", "20"), RetryRule(3, reports_failures=True), 5.0)
+    verdict = judge_log(tried, reported("30", "20"), RetryRule(3, reports=Reports.LOWEST), 5.0)
     assert (verdict.outcome, places(verdict.done)) == (Outcome.PARTIAL, ["10a"])
     assert positions(verdict.pending) == [[20, 30]]
     assert verdict.pending[0].budget == Budget()
@@ -87,12 +88,12 @@ def test_no_progress_costs_an_attempt() -> None:
 
 
 def test_no_progress_with_bisect_halves() -> None:
-    rule = RetryRule(0, bisect=True, reports_failures=True)
+    rule = RetryRule(0, bisect=True, reports=Reports.LOWEST)
     assert positions(judge_log(THREE, reported("10"), rule, 0.0).pending) == [[10], [20, 30]]
 
 
 def test_progress_with_bisect_cuts_and_does_not_halve() -> None:
-    rule = RetryRule(0, bisect=True, reports_failures=True)
+    rule = RetryRule(0, bisect=True, reports=Reports.LOWEST)
     assert positions(judge_log(THREE, reported("20"), rule, 0.0).pending) == [[20, 30]]
 
 
@@ -213,7 +214,12 @@ REPLIES = st.one_of(
     count=st.integers(1, 7),
     reply=REPLIES,
     attempts=st.integers(0, 4),
-    rule=st.builds(RetryRule, attempts=st.integers(-1, 3), bisect=st.booleans(), reports_failures=st.booleans()),
+    rule=st.builds(
+        RetryRule,
+        attempts=st.integers(-1, 3),
+        bisect=st.booleans(),
+        reports=st.sampled_from([Reports.NONE, Reports.LOWEST]),
+    ),
 )
 def test_a_verdict_covers_its_part_in_order(count: int, reply: Reply, attempts: int, rule: RetryRule) -> None:
     one = with_budget(part(*(f"{10 * n}a" for n in range(1, count + 1))), attempts=attempts, first_failed=0.0)

@@ -1,0 +1,115 @@
+"""A lane's row as text beside a committed offset: what survives, what is left out, and what is not ours."""
+
+import pytest
+from core_records import PATIENT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
+from esm.core.packing import FORMAT, ROOM, Newer, pack, part_size, unpack
+
+ALPHABET = st.characters(codec="ascii", categories=["L", "N", "P"])
+BUDGETS = st.builds(
+    Budget,
+    attempts=st.integers(0, 10_001),
+    first_failed=st.none() | st.integers(0, 2**41).map(lambda ms: ms / 1000),
+    in_flight=st.booleans(),
+    cuts=st.integers(0, 31),
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> LaneRow:
+    at = draw(st.integers(-1, 2**62))
+    parts = draw(st.lists(BUDGETS, max_size=4))
+    spans, before = [], at
+    for _ in range(draw(st.integers(len(parts), 30)) if parts else draw(st.integers(0, 10))):
+        first = before + 1 + draw(st.sampled_from([0, 0, 1, 31, 32, 1000, 2**40]))
+        before = first + draw(st.sampled_from([0, 0, 1, 32, 33, 10**6]))
+        spans.append(Span(first, before, draw(st.none() | st.integers(0, len(parts) - 1)) if parts else None))
+    checkpoint = Checkpoint(at, draw(st.booleans()), draw(st.booleans()), tuple(spans), tuple(parts))
+    owner, number = draw(st.text(ALPHABET, max_size=36)), st.integers(0, 2**31)
+    return LaneRow("id", "topic-0", owner, draw(number), draw(number), None, checkpoint)
+
+
+def read(text: str, at: int) -> LaneRow | Newer:
+    return unpack(text, "id", "topic-0", at)
+
+
+def at_of(row: LaneRow) -> int:
+    assert row.checkpoint is not None
+    assert row.checkpoint.at is not None
+    return row.checkpoint.at
+
+
+@PATIENT
+@given(row=rows())
+def test_what_is_packed_comes_back(row: LaneRow) -> None:
+    text = pack(row)
+    assert len(text) <= ROOM
+    assert text.isascii()
+    assert text.isprintable()
+    assert read(text, at_of(row)) == row
+
+
+@PATIENT
+@given(row=rows(), room=st.integers(100, 600))
+def test_settled_spans_are_left_out_the_highest_first_and_parts_never(row: LaneRow, room: int) -> None:
+    checkpoint = row.checkpoint
+    assert checkpoint is not None
+    try:
+        text = pack(row, room)
+    except ValueError:
+        needed = sum(part_size(spans_of(checkpoint, part), checkpoint.at) for part in range(len(checkpoint.parts)))
+        assert needed + 128 > room
+        return
+    assert len(text) <= room
+    found = read(text, at_of(row))
+    assert isinstance(found, LaneRow)
+    assert found.checkpoint is not None
+    assert found.checkpoint.parts == checkpoint.parts
+    kept = [span for span in found.checkpoint.spans if span.part is None]
+    settled = [span for span in checkpoint.spans if span.part is None]
+    assert kept == settled[: len(kept)]
+    failing = [span for span in checkpoint.spans if span.part is not None]
+    assert [span for span in found.checkpoint.spans if span.part is not None] == failing
+    if len(kept) < len(settled):
+        assert len(text) > room - 26  # one more would not have fitted
+
+
+def spans_of(checkpoint: Checkpoint, part: int) -> list[tuple[int, int]]:
+    return [(span.first, span.last) for span in checkpoint.spans if span.part == part]
+
+
+NOT_OURS = {
+    "empty": "",
+    "another consumer's": "consumed by billing-7",
+    "no number": "esm ",
+    "cut off": "esm1 6a34fa09",
+    "another checksum": "esm1 00000000 0200000 me",
+}
+
+
+@pytest.mark.parametrize("text", NOT_OURS.values(), ids=NOT_OURS.keys())
+def test_of_a_text_that_is_not_ours_nothing_is_known_above_the_offset(text: str) -> None:
+    assert read(text, 41) == LaneRow("id", "topic-0", checkpoint=Checkpoint(41))
+
+
+@PATIENT
+@given(row=rows(), moved=st.integers(1, 10**6), cut=st.integers(1, 40))
+def test_a_text_that_was_cut_or_whose_offset_was_moved_is_not_believed(row: LaneRow, moved: int, cut: int) -> None:
+    text, at = pack(row), at_of(row)
+    assert read(text, at + moved) == LaneRow("id", "topic-0", checkpoint=Checkpoint(at + moved))
+    assert read(text[:-cut], at) == LaneRow("id", "topic-0", checkpoint=Checkpoint(at))
+
+
+@pytest.mark.parametrize("rest", ["", "whatever", "6a34fa09 5J2 abc"])
+def test_a_newer_format_is_told(rest: str) -> None:
+    assert read(f"esm{FORMAT + 1} {rest}", 41) == Newer(FORMAT + 1)
+
+
+def test_parts_that_do_not_fit_are_refused_rather_than_left_out() -> None:
+    spans = tuple(Span(at, at, 0) for at in range(0, 100, 2))
+    row = LaneRow("id", "topic-0", "me", checkpoint=Checkpoint(-1, spans=spans, parts=(Budget(1),)))
+    with pytest.raises(ValueError, match="characters more than the 100"):
+        pack(row, 100)
