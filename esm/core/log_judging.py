@@ -30,8 +30,8 @@ class RetryRule(Struct, frozen=True):
     """When records of a log are given up.
 
     N `attempts` beyond the first delivery, `age` in seconds since their arrival; both INFINITE for never. `bisect`
-    is BisectBatchOnFunctionError; `reports` is how ReportBatchItemFailures is meant, NONE without it: then the body
-    of an answer is ignored completely.
+    is BisectBatchOnFunctionError; `reports` is how ReportBatchItemFailures is meant, NONE without it: then the
+    body of an answer is ignored completely.
     """
 
     attempts: int = INFINITE
@@ -122,7 +122,7 @@ def _failed(part: Part, reply: Reply, rule: RetryRule, now: float, what: tuple[O
     outcome, why = what
     if rule.bisect and len(part.records) > 1:
         return LogVerdict(outcome, pending=_halves(part.records), why=why)
-    again = Part(part.records, _counted(part.budget, now), reply=reply)
+    again = structs.replace(part, budget=_counted(part.budget, now), reply=reply)
     if _is_spent(again, rule):
         drop = Drop(again.records, EXHAUSTED, again.budget.attempts, reply)
         return LogVerdict(outcome, drop=drop, pending=(), why=why)

@@ -13,6 +13,7 @@ follows. The checksum covers the offset too: whoever sets it elsewhere and leave
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from math import log
 
@@ -26,8 +27,8 @@ ROOM = 4096
 FORMAT = 1
 """The number of the format that is written, and the highest that is understood."""
 
-HEADROOM = 128
-"""Characters that are kept free for everything but parts: two numbers and an owner of up to 64 characters."""
+HEADROOM = 160
+"""Characters kept free for everything but parts: two numbers, an owner of up to 64 characters, a source's own."""
 
 _MOST_BUDGET = 24
 _MOST_CUTS = 31
@@ -57,7 +58,7 @@ def pack(row: LaneRow, room: int = ROOM) -> str:
     left = room - len(f"esm{FORMAT} 00000000 ") - len(known) - len(owner)
     if left < 0:
         raise ValueError(f"what is failing takes {-left} characters more than the {room} there are")
-    body = known + "".join(_fitting(spans_text(settled, at), left)) + owner
+    body = known + "".join(_fitting(_spans_text(settled, at), left)) + owner
     return f"esm{FORMAT} {_checksum(body, at)} {body}"
 
 
@@ -75,19 +76,16 @@ def unpack(text: str, scope: str, lane: str, at: Position) -> LaneRow | Newer:
     return _read(scope, lane, at, found["owner"], _values(found["numbers"]))
 
 
-def spans_text(spans: Iterable[tuple[Position, Position]], at: Position) -> Iterator[str]:
-    """Each span above `at`, disjoint and in order, as its distance from the one before and its length."""
-    before = at
-    for first, last in spans:
-        yield _numbers(first - before - 1, last - first)
-        before = last
-
-
 def part_size(spans: Sequence[tuple[Position, Position]], at: Position | None) -> int:
     """Characters that a part takes at most, while its spans are these and the mark is not below `at`."""
-    return _MOST_BUDGET + len(_numbers(len(spans))) + sum(map(len, spans_text(spans, _base(at))))
+    digits, before = _digits(len(spans)), _base(at)
+    for first, last in spans:
+        digits += _digits(first - before - 1) + _digits(last - first)
+        before = last
+    return _MOST_BUDGET + digits
 
 
+@lru_cache(maxsize=64)
 def most_records(extent: int, room: int) -> int:
     """How large a batch may be so that any part of it fits into `room` characters by itself.
 
@@ -101,6 +99,14 @@ def most_records(extent: int, room: int) -> int:
     return most
 
 
+def _spans_text(spans: Iterable[tuple[Position, Position]], at: Position) -> Iterator[str]:
+    """Each span above `at`, disjoint and in order, as its distance from the one before and its length."""
+    before = at
+    for first, last in spans:
+        yield _numbers(first - before - 1, last - first)
+        before = last
+
+
 def _parts(checkpoint: Checkpoint, at: Position) -> str:
     """Their number, the earliest of their first failures, and each with its spans."""
     mine: list[list[tuple[Position, Position]]] = [[] for _ in checkpoint.parts]
@@ -109,7 +115,7 @@ def _parts(checkpoint: Checkpoint, at: Position) -> str:
             mine[span.part].append((span.first, span.last))
     since = min((_milliseconds(part) for part in checkpoint.parts if part.first_failed is not None), default=0)
     each = (
-        _budget(budget, since) + _numbers(len(spans)) + "".join(spans_text(spans, at))
+        _budget(budget, since) + _numbers(len(spans)) + "".join(_spans_text(spans, at))
         for budget, spans in zip(checkpoint.parts, mine, strict=True)
     )
     return _numbers(len(checkpoint.parts), since) + "".join(each)
@@ -174,6 +180,11 @@ def _numbers(*values: int) -> str:
             left >>= _BITS
         digits.append(_DIGITS[left])
     return "".join(digits)
+
+
+def _digits(value: int) -> int:
+    """How many `_numbers` writes."""
+    return max(1, -(-value.bit_length() // _BITS))
 
 
 def _values(text: str) -> Iterator[int]:

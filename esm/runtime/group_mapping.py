@@ -16,7 +16,7 @@ from esm.model import Lane
 from esm.ports import GroupSource, LogReader, Membership
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
-from esm.runtime.follow import Barrier, follow
+from esm.runtime.follow import Barrier, first_of, follow
 from esm.runtime.lane_row import HeldRow
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.log_lane import Shared
@@ -41,6 +41,7 @@ class GroupMapping:
     world: World
     _health: SourceHealth = field(init=False)
     _ours: Collection[str] = field(default=(), init=False)
+    _failures: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._health = SourceHealth(self.plan.name, self.world)
@@ -48,16 +49,14 @@ class GroupMapping:
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained and the group is left."""
         async with shared_by_lanes(self.plan, self.dispatcher, self.memory, self.world) as shared:
-            failures = 0
             while not stop.is_set():
                 try:
                     async with self.source.join() as membership:
-                        failures = 0
                         await self._follow(shared, membership, stop)
-                except Disconnected as problem:
-                    failures += 1
-                    pause = _UNJOINED.pause(failures, self.world.chance())
-                    self._health.report("", problem, pause)
+                except* Disconnected as problems:
+                    self._failures += 1
+                    pause = _UNJOINED.pause(self._failures, self.world.chance())
+                    self._health.report("", first_of(problems), pause)
                     await stop.within(pause)
 
     async def _follow(self, shared: Shared, membership: Membership, stop: Stop) -> None:
@@ -79,6 +78,7 @@ class GroupMapping:
     async def _wanted(self, membership: Membership) -> AsyncIterator[Mapping[str, Lane]]:
         async for lanes in membership.lanes():
             self._health.well_again()
+            self._failures = 0
             self._ours = {lane.name for lane in lanes}
             yield {lane.name: lane for lane in lanes}
 

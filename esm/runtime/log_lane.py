@@ -15,6 +15,7 @@ from esm.core.batching import BatchRule, due_in, room_for
 from esm.core.ledger import LaneRule, Ledger
 from esm.core.log_judging import RetryRule
 from esm.core.notice import Subject
+from esm.core.packing import ROOM
 from esm.core.partial import Reports
 from esm.core.parts import Owner
 from esm.errors import LostLease, StoreFailed
@@ -251,10 +252,12 @@ class LogLane:
 def rule_of(plan: LogPlan) -> LaneRule:
     """What the plan says, in the words of the core.
 
-    A log whose lanes a group shares out is a topic: its function lists what failed by partition and offset.
+    A log whose lanes a group shares out is a topic: its function lists what failed by partition and offset, and
+    its checkpoints go with the group's commits.
     """
     options = plan.options
-    listing = Reports.LISTED if isinstance(plan.source, GroupSource) else Reports.LOWEST
+    is_topic = isinstance(plan.source, GroupSource)
+    listing = Reports.LISTED if is_topic else Reports.LOWEST
     return LaneRule(
         BatchRule(options.batch_size, room_for(plan.source.codec.frame), options.window),
         options.parallelization_factor,
@@ -264,6 +267,7 @@ def rule_of(plan: LogPlan) -> LaneRule:
             options.bisect,
             listing if options.reports_failures else Reports.NONE,
         ),
+        ROOM if is_topic else None,
     )
 
 

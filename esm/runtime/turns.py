@@ -27,6 +27,7 @@ from esm.runtime.world import World
 
 _FAILURE = Backoff(base=1.0, cap=60.0)
 _STORE_PATIENCE = 5.0
+_NO_PLACE = 1.0
 
 
 @dataclass(slots=True)
@@ -84,9 +85,14 @@ class Turns:
             raise
 
     async def _announce(self, owner: Owner) -> bool:
-        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long."""
+        """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long.
+
+        Where there is no room to write it, the owner tries again later: others are finished by then.
+        """
         owner.becomes([owner.first.sent(in_flight=True)])
-        if await self.committer.durable(_STORE_PATIENCE) and not self.stop.is_set():
+        if not self.ledger.has_place(owner):
+            owner.due = self.world.monotonic() + _NO_PLACE
+        elif await self.committer.durable(_STORE_PATIENCE) and not self.stop.is_set():
             return True
         owner.becomes([owner.first.sent(in_flight=False)])
         self.committer.hurry()

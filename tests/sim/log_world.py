@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from msgspec import structs
 
@@ -29,6 +30,22 @@ class Outages:
         return now < self._until
 
 
+async def refusal(faults: Faults, outage: Outages) -> Refused | None:
+    """What a target says that is down, overloaded or not what the mapping takes it for."""
+    if outage.is_on():
+        await asyncio.sleep(0.01)
+        return Refused(Outcome.UNREACHABLE, "scripted outage")
+    for kind, outcome in (
+        ("throttled", Outcome.THROTTLED),
+        ("unreachable", Outcome.UNREACHABLE),
+        ("misconfigured", Outcome.MISCONFIGURED),
+    ):
+        if faults.hit(kind):
+            await asyncio.sleep(0.001)
+            return Refused(outcome, "scripted", 2.0 if faults.hit("retry after") else None)
+    return None
+
+
 class LogFunction:
     """A target that fails, hangs, throttles and answers nonsense; `poison` it never takes.
 
@@ -46,7 +63,7 @@ class LogFunction:
 
     async def invoke(self, call: Invocation) -> Reply:
         ids: list[str] = json.loads(call.payload)
-        if refused := await self._refuses():
+        if refused := await refusal(self._faults, self._outage):
             return refused
         self._oracle.starts(ids)
         if self.killers.intersection(ids):
@@ -67,20 +84,6 @@ class LogFunction:
         finally:
             self._oracle.ends(ids, succeeded)
 
-    async def _refuses(self) -> Refused | None:
-        if self._outage.is_on():
-            await asyncio.sleep(0.01)
-            return Refused(Outcome.UNREACHABLE, "scripted outage")
-        for kind, outcome in (
-            ("throttled", Outcome.THROTTLED),
-            ("unreachable", Outcome.UNREACHABLE),
-            ("misconfigured", Outcome.MISCONFIGURED),
-        ):
-            if self._faults.hit(kind):
-                await asyncio.sleep(0.001)
-                return Refused(outcome, "scripted", 2.0 if self._faults.hit("retry after") else None)
-        return None
-
     def _answer(self, ids: list[str], failed: list[str]) -> Reply:
         if self._faults.hit("function error"):
             return Errored(Outcome.FUNCTION_ERROR, "scripted")
@@ -94,10 +97,16 @@ class LogFunction:
         return Returned(json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in reported]}).encode())
 
 
+class Told(Protocol):
+    """Who is to know what was given up."""
+
+    def given_up(self, ids: list[str], condition: str) -> None: ...
+
+
 class FakeDestination:
     """Takes notices, mostly."""
 
-    def __init__(self, oracle: LogOracle, faults: Faults) -> None:
+    def __init__(self, oracle: Told, faults: Faults) -> None:
         self._oracle = oracle
         self._faults = faults
         self._outage = Outages(faults, "destination outage")
