@@ -122,7 +122,7 @@ def _parts(checkpoint: Checkpoint, at: Position) -> str:
 
 
 def _budget(budget: Budget, since: int) -> str:
-    head = budget.attempts << 2 | (budget.first_failed is not None) << 1 | budget.in_flight
+    head = budget.attempts << 3 | budget.given_up << 2 | (budget.first_failed is not None) << 1 | budget.in_flight
     first = () if budget.first_failed is None else (_milliseconds(budget) - since,)
     return _numbers(head, min(budget.cuts, _MOST_CUTS), *first)
 
@@ -161,7 +161,7 @@ def _read(scope: str, lane: str, at: Position, owner: str, numbers: Iterator[int
 def _read_budget(numbers: Iterator[int], since: int) -> Budget:
     head, cuts = next(numbers), next(numbers)
     first = (since + next(numbers)) / 1000 if head & 2 else None
-    return Budget(head >> 2, first, bool(head & 1), cuts)
+    return Budget(head >> 3, first, bool(head & 1), cuts, bool(head & 4))
 
 
 def _read_spans(numbers: Iterator[int], before: Position, part: int | None) -> Iterator[Span]:

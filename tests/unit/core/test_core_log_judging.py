@@ -11,7 +11,7 @@ from msgspec import structs
 
 from esm.checkpoint import Budget
 from esm.core.log_judging import RetryRule, cut_off, doomed, judge_log, spent
-from esm.core.partial import Reports
+from esm.core.partial import Reports, offset_id
 from esm.core.parts import Part
 from esm.model import Errored, Outcome, Record, Refused, Reply, Returned
 
@@ -135,6 +135,81 @@ def test_the_first_half_is_the_smaller_one() -> None:
     assert positions(verdict.pending) == [[10, 20], [30, 40, 50]]
 
 
+# What a topic's function lists
+
+LISTS = RetryRule(3, reports=Reports.LISTED)
+
+
+def of_topic(*places: str) -> Part:
+    """Records of partition orders-0; "10a" is the one at offset 10, with key a."""
+    one = part(*places)
+    named = [structs.replace(each, id=offset_id("orders-0", each.position)) for each in one.records]
+    return structs.replace(one, records=tuple(named))
+
+
+def listing(*offsets: int) -> Returned:
+    return reported(*({"partition": "orders-0", "offset": offset} for offset in offsets))
+
+
+TOPIC = of_topic("10a", "20b", "30a", "40c")
+
+
+@pytest.mark.parametrize("bisect", [True, False])
+def test_only_what_is_listed_is_sent_again_and_begins_anew(bisect: bool) -> None:  # noqa: FBT001
+    tried = with_budget(TOPIC, attempts=2, first_failed=1.0)
+    rule = RetryRule(3, bisect=bisect, reports=Reports.LISTED)
+    verdict = judge_log(tried, listing(40, 20), rule, 5.0)
+    assert (verdict.outcome, places(verdict.done)) == (Outcome.PARTIAL, ["10a", "30a"])
+    assert (positions(verdict.pending), verdict.pending[0].budget) == ([[20, 40]], Budget())
+
+
+def test_the_same_list_again_counts_and_a_shorter_one_is_progress() -> None:
+    (some,) = judge_log(TOPIC, listing(20, 40), LISTS, 1.0).pending
+    (same,) = judge_log(some, listing(40, 20), LISTS, 2.0).pending
+    assert (places(same.records), same.budget) == (["20b", "40c"], Budget(1, 2.0))
+    verdict = judge_log(same, listing(40), LISTS, 3.0)
+    assert (places(verdict.done), verdict.pending[0].budget) == (["20b"], Budget())
+
+
+def test_the_same_list_to_the_end_is_given_up_alone() -> None:
+    (left,) = judge_log(TOPIC, listing(30), LISTS, 1.0).pending
+    for _ in range(3):
+        (left,) = judge_log(left, listing(30), LISTS, 1.0).pending
+    verdict = judge_log(left, listing(30), LISTS, 1.0)
+    assert verdict.drop is not None
+    assert (places(verdict.drop.records), verdict.drop.attempts, verdict.pending) == (["30a"], 4, ())
+
+
+def test_a_list_of_everything_is_halved_with_bisect_and_counted_without() -> None:
+    """AWS says nothing of it; halved, so that a batch of several is never given up while bisecting is on."""
+    everything = listing(10, 20, 30, 40)
+    verdict = judge_log(TOPIC, everything, RetryRule(0, bisect=True, reports=Reports.LISTED), 1.0)
+    assert (verdict.outcome, positions(verdict.pending)) == (Outcome.PARTIAL, [[10, 20], [30, 40]])
+    assert verdict.why == "every record was reported"
+    assert judge_log(TOPIC, everything, LISTS, 1.0).pending[0].budget == Budget(1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [reported("orders-0@20"), reported("20"), listing(21), reported({"partition": "orders-1", "offset": 20})],
+)
+def test_a_list_of_what_was_not_sent_fails_the_whole_batch(reply: Reply) -> None:
+    verdict = judge_log(TOPIC, reply, LISTS, 5.0)
+    assert (verdict.outcome, verdict.done) == (Outcome.FUNCTION_ERROR, ())
+    assert verdict.pending[0].budget == Budget(1, 5.0)
+
+
+def test_what_a_stream_would_understand_means_nothing_to_a_topic_and_the_other_way_round() -> None:
+    assert judge_log(TOPIC, listing(20), REPORTS, 0.0).outcome is Outcome.FUNCTION_ERROR
+    assert judge_log(TOPIC, listing(20), RetryRule(), 0.0).outcome is Outcome.SUCCESS
+
+
+def test_a_failed_part_stays_where_it_is_written_down() -> None:
+    placed = structs.replace(with_budget(TOPIC, attempts=1, first_failed=0.5), cover=((10, 40),))
+    assert judge_log(placed, FAILED, LISTS, 5.0).pending[0].cover == ((10, 40),)
+    assert judge_log(placed, listing(20), LISTS, 5.0).pending[0].cover == ()
+
+
 # Age
 
 
@@ -218,7 +293,7 @@ REPLIES = st.one_of(
         RetryRule,
         attempts=st.integers(-1, 3),
         bisect=st.booleans(),
-        reports=st.sampled_from([Reports.NONE, Reports.LOWEST]),
+        reports=st.sampled_from(Reports),
     ),
 )
 def test_a_verdict_covers_its_part_in_order(count: int, reply: Reply, attempts: int, rule: RetryRule) -> None:

@@ -1,12 +1,15 @@
 """A lane's row as text beside a committed offset: what survives, what is left out, and what is not ours."""
 
+from random import Random
+
 import pytest
 from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
-from esm.core.packing import FORMAT, ROOM, Newer, pack, part_size, unpack
+from esm.core.packing import FORMAT, HEADROOM, ROOM, Newer, most_records, pack, part_size, unpack
 
 ALPHABET = st.characters(codec="ascii", categories=["L", "N", "P"])
 BUDGETS = st.builds(
@@ -15,6 +18,7 @@ BUDGETS = st.builds(
     first_failed=st.none() | st.integers(0, 2**41).map(lambda ms: ms / 1000),
     in_flight=st.booleans(),
     cuts=st.integers(0, 31),
+    given_up=st.booleans(),
 )
 
 
@@ -61,7 +65,7 @@ def test_settled_spans_are_left_out_the_highest_first_and_parts_never(row: LaneR
         text = pack(row, room)
     except ValueError:
         needed = sum(part_size(spans_of(checkpoint, part), checkpoint.at) for part in range(len(checkpoint.parts)))
-        assert needed + 128 > room
+        assert needed + HEADROOM > room
         return
     assert len(text) <= room
     found = read(text, at_of(row))
@@ -113,3 +117,59 @@ def test_parts_that_do_not_fit_are_refused_rather_than_left_out() -> None:
     row = LaneRow("id", "topic-0", "me", checkpoint=Checkpoint(-1, spans=spans, parts=(Budget(1),)))
     with pytest.raises(ValueError, match="characters more than the 100"):
         pack(row, 100)
+
+
+def test_how_often_a_crash_cut_a_part_off_is_counted_no_further_than_it_matters() -> None:
+    row = LaneRow(
+        "id", "topic-0", checkpoint=Checkpoint(9, spans=(Span(10, 10, 0),), parts=(Budget(99, cuts=99),))
+    )
+    found = read(pack(row), 9)
+    assert isinstance(found, LaneRow)
+    assert found.checkpoint is not None
+    assert found.checkpoint.parts == (Budget(99, cuts=31),)
+
+
+def test_a_lane_of_which_nothing_is_finished_begins_before_the_first_offset() -> None:
+    row = LaneRow("id", "topic-0", "me", 1, 2, checkpoint=Checkpoint(None, spans=(Span(0, 3),)))
+    found = read(pack(row), -1)
+    assert isinstance(found, LaneRow)
+    assert found.checkpoint == Checkpoint(-1, spans=(Span(0, 3),))
+    assert pack(LaneRow("id", "topic-0", "me", 1, 2)) == pack(row_of(Checkpoint()))
+
+
+def row_of(checkpoint: Checkpoint) -> LaneRow:
+    return LaneRow("id", "topic-0", "me", 1, 2, checkpoint=checkpoint)
+
+
+# How much fits
+
+
+@PATIENT
+@given(row=rows())
+def test_a_part_takes_no_more_than_is_said(row: LaneRow) -> None:
+    checkpoint = row.checkpoint
+    assert checkpoint is not None
+    failing = tuple(span for span in checkpoint.spans if span.part is not None)
+    text = pack(structs.replace(row, checkpoint=structs.replace(checkpoint, spans=failing)))
+    sizes = [part_size(spans_of(checkpoint, part), checkpoint.at) for part in range(len(checkpoint.parts))]
+    assert len(text) <= HEADROOM + sum(sizes)
+
+
+@PATIENT
+@given(
+    extent=st.integers(1, 2**40), room=st.sampled_from([300, 700, ROOM]), seed=st.randoms(use_true_random=False)
+)
+def test_any_batch_of_the_size_that_is_allowed_fits(extent: int, room: int, seed: Random) -> None:
+    """Whatever it is made of, and whatever fails of it: alone, in as many pieces as it has records."""
+    most = most_records(extent, room)
+    positions = sorted(seed.sample(range(1, extent + 1), min(most, extent)))
+    for some in (positions, positions[::2], positions[::3], positions[len(positions) // 2 :]):
+        spans = [(position, position) for position in some]
+        assert part_size(spans, 0) <= room - HEADROOM
+
+
+def test_how_large_a_batch_may_be() -> None:
+    assert [most_records(extent, ROOM) for extent in (1, 10_000, 100_000, 2**40)] == FIGURES
+
+
+FIGURES = [1954, 1525, 1175, 479]
