@@ -94,9 +94,9 @@ class FakeGroup:
     was taken from a member, and whether it had given it back itself.
     """
 
-    def __init__(  # noqa: PLR0913 -- each test wants one of them
+    def __init__(
         self, now: Callable[[], float], faults: Faults, *, epoch: float = 0.0, partitions: int = 1,
-        cooperative: bool = True, patience: float = 12.0, latest: bool = False,
+        cooperative: bool = True, patience: float = 12.0,
     ) -> None:  # fmt: skip
         self.now, self.faults, self.epoch = now, faults, epoch
         self.cooperative, self.patience = cooperative, patience
@@ -109,8 +109,6 @@ class FakeGroup:
         self.away_until = 0.0
         self.committed: Callable[[FakeMember, str, Position], None] = lambda *_: None
         self.ended: Callable[[FakeMember, str, bool], None] = lambda *_: None
-        self._latest = latest
-        self._begins: dict[str, int] = {}
         self._assigned = 0
         self._woken = asyncio.Event()
         for _ in range(partitions):
@@ -122,16 +120,14 @@ class FakeGroup:
         """One partition more; the group begins at its beginning."""
         shard = Shard(f"t-{len(self.shards)}")
         self.shards[shard.name] = shard
-        self._begins[shard.name] = 0
         self.kick()
         return shard
 
     def put(self, lane: str, key: str, *, skip: int = 0, too_large: bool = False) -> Entry:
         """Accepts one record, behind `skip` offsets that no consumer ever sees (compacted, or control records)."""
-        entries = self.shards[lane].entries
-        offset = (entries[-1].position + 1 if entries else 0) + skip
+        offset = self.end(lane) + skip
         entry = Entry(f"{lane}:{offset:06d}:{key}", offset, key, self.epoch + self.now(), too_large)
-        entries.append(entry)
+        self.shards[lane].entries.append(entry)
         self.wake()
         return entry
 
@@ -158,14 +154,14 @@ class FakeGroup:
         """Nobody coordinates at the moment."""
         return self.now() < self.away_until
 
-    def position(self, lane: str) -> Position:
-        """What is kept for a partition; where the group has nothing, where it begins."""
-        if lane in self.positions:
-            return self.positions[lane]
+    def end(self, lane: str) -> int:
+        """The offset that the next record of a partition will have, or one below it."""
         entries = self.shards[lane].entries
-        if self._latest and self._begins[lane] == 0 and entries:
-            self._begins[lane] = entries[-1].position + 1
-        return Position(self._begins[lane])
+        return entries[-1].position + 1 if entries else 0
+
+    def position(self, lane: str) -> Position:
+        """What is kept for a partition; nothing stands for its beginning."""
+        return self.positions.get(lane, Position(0))
 
     def commit(self, member: FakeMember, lane: str, position: Position) -> None:
         """Raises `Fenced`; whether the member has the partition is not asked, as by a real coordinator."""

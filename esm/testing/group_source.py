@@ -82,8 +82,15 @@ class FakeGroupRows:
             self._seen[lane] = since, self._read(scope, lane)
         return self._seen[lane][1]
 
+    def _position(self, lane: str) -> group.Position:
+        """The group's; before it has any, the beginning or, of partitions that were there by then, the end."""
+        server = self._link.group
+        if self._link.latest and not server.positions:
+            return group.Position(server.end(lane))
+        return server.position(lane)
+
     def _read(self, scope: str, lane: str) -> LaneRow:
-        position = self._link.group.position(lane)
+        position = self._position(lane)
         row = unpack(position.text, scope, lane, position.offset - 1)
         if isinstance(row, Newer):
             raise StoreFailed(f"{lane}: format {row.format}")
@@ -155,7 +162,15 @@ class FakeTopicReader:
 class Link:
     """Between one member and its group."""
 
-    def __init__(self, group: FakeGroup, faults: Faults, process: Process, member: FakeMember) -> None:
+    def __init__(
+        self,
+        group: FakeGroup,
+        faults: Faults,
+        process: Process,
+        member: FakeMember,
+        latest: bool,  # noqa: FBT001
+    ) -> None:
+        self.latest = latest
         self.group = group
         self.faults = faults
         self.process = process
@@ -223,8 +238,11 @@ class FakeGroupSource:
 
     codec = FakeLogCodec()
 
-    def __init__(self, group: FakeGroup, faults: Faults, name: str = "member", *, drain: float = 5.0) -> None:
+    def __init__(
+        self, group: FakeGroup, faults: Faults, name: str = "member", *, drain: float = 5.0, latest: bool = False
+    ) -> None:
         self.drain = drain
+        self._latest = latest
         self.process = Process()
         self.member: FakeMember | None = None
         self._group = group
@@ -237,8 +255,10 @@ class FakeGroupSource:
         await self.process.running()
         if self._group.is_away or self._faults.hit("join fails"):
             raise Disconnected("unreachable", "scripted")
+        if not self._group.shards:
+            raise Disconnected("UnknownTopicOrPartition", "there is no such topic", lasting=True)
         member = self.member = FakeMember(self._name)
-        link = Link(self._group, self._faults, self.process, member)
+        link = Link(self._group, self._faults, self.process, member, self._latest)
         self._group.admit(member)
         async with asyncio.TaskGroup() as tasks:
             beating = tasks.create_task(link.beat())

@@ -245,7 +245,7 @@ def test_a_partition_or_offset_that_was_not_sent_fails_the_whole_batch(identifie
 
 def test_listed_offsets_are_the_failed_ones_and_more_keys_beside_them_are_ignored() -> None:
     named = listed(at("orders-0", 100, why="x"), at("orders-0", 0), at("orders-0", 100))
-    assert failed_ids(named, OFFSETS, by_offset) == {"orders-0@0", "orders-0@100"}
+    assert failed_ids(named, OFFSETS, by_offset) == frozenset({"orders-0@0", "orders-0@100"})
 
 
 def test_an_object_is_no_name_where_ids_are_texts() -> None:
