@@ -152,7 +152,7 @@ async def writes_only_what_was_seen(harness: GroupHarness) -> None:
         old = await member.row(lane)
         row = await member.take(lane)
         assert not await member.membership.rows.swap(old, row)
-        await member.commit(row, Checkpoint(row.checkpoint and row.checkpoint.at))
+        await member.commit(row, Checkpoint(0))
 
 
 # Sharing out
@@ -201,22 +201,28 @@ async def refuses_writes_for_a_lane_that_went(harness: GroupHarness) -> None:
             assert await _is_refused(one.commit(rows[gone], Checkpoint(99)))
             assert (await other.row(gone)).checkpoint != Checkpoint(99)
             (kept,) = one.lanes
-            await one.commit(rows[kept], Checkpoint(rows[kept].checkpoint and rows[kept].checkpoint.at))
+            await one.commit(rows[kept], Checkpoint(0))
 
 
 async def refuses_writes_of_a_member_taken_for_dead(harness: GroupHarness) -> None:
-    """A lane that came back to it was left out of a set in between, and the old row is worth nothing."""
+    """A lane that comes back to it is left out of a set in between; until then nothing is written."""
     bench = await harness.group()
     source = bench.source()
     async with joined(source) as member:
         (lane,) = await member.has(1)
         row = await member.take(lane)
+        refused: list[bool] = []
+
+        async def write(_: Collection[str]) -> None:
+            refused.append(await _is_refused(member.commit(row, Checkpoint(99))))
+
+        member.leaves = write
         told = len(member.sets)
         await bench.take_for_dead(source)
-        assert await _is_refused(member.commit(row, Checkpoint(99)))
         await member.told(told + 2)
         assert await member.has(1) == {lane}
         assert frozenset() in member.sets[told:]
+        assert refused == [True]
         assert (await member.row(lane)).checkpoint != Checkpoint(99)
         await member.take(lane)
 
