@@ -17,6 +17,7 @@ from esm.ports import GroupSource, LogReader, Membership
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, first_of, follow
+from esm.runtime.lane_happenings import LaneStopped
 from esm.runtime.lane_row import HeldRow
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.log_lane import Shared
@@ -94,6 +95,7 @@ class GroupMapping:
         except TimeoutError:
             if not patience.expired():
                 raise
+            self.world.tell(LaneStopped(self.plan.name, name, None))
 
     def _drain(self, name: str, patience: asyncio.Timeout) -> None:
         if name not in self._ours:

@@ -27,7 +27,7 @@ from esm.runtime.dropping import Dropping, Outlet
 from esm.runtime.feeder import Feeder
 from esm.runtime.lane_happenings import Retried
 from esm.runtime.lane_row import HeldRow
-from esm.runtime.lane_watch import LaneFigures, watch
+from esm.runtime.lane_watch import LaneFigures
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.sieve import Sieve
@@ -126,7 +126,7 @@ class LogLane:
 
     def figures(self) -> LaneFigures:
         """The lane at this moment, for status and metrics; only reads, and may be called in another thread."""
-        oldest = self._oldest
+        oldest, asked = self._oldest, self.feeder.asked
         budgets = [part.budget for owner in tuple(self._ledger.owners) for part in owner.parts[:1]]
         return LaneFigures(
             at=self._ledger.mark,
@@ -143,6 +143,7 @@ class LogLane:
             crowded=self._ledger.is_crowded and not self._ledger.is_restoring,
             calls=self._turns.calls,
             in_flight=self._turns.in_flight,
+            unanswered=0.0 if asked is None else self._world.monotonic() - asked,
         )
 
     async def run(self) -> None:
@@ -152,11 +153,9 @@ class LogLane:
         try:
             async with asyncio.TaskGroup() as upkeep:
                 upkeep.create_task(self._committer.run())
-                watching = upkeep.create_task(watch(self._plan.name, self.lane.name, self.figures, self._world))
                 async with asyncio.TaskGroup() as work:
                     work.create_task(self.feeder.run())
                     work.create_task(self._dispatch(work))
-                watching.cancel()
                 self._closing = True
                 self._committer.close()
         except asyncio.CancelledError:
