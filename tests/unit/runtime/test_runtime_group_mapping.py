@@ -48,7 +48,7 @@ class Member:
 
     def _tell(self, happening: Happening) -> None:
         self.told(happening)
-        self.board(happening)
+        self.board.tell(happening)
 
     @property
     def lanes(self) -> dict[str, str]:
