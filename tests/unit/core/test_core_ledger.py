@@ -443,7 +443,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(PATIENT, max_examples=200, stateful_step_count=40)
+TestLedger.settings = settings(PATIENT, max_examples=120, stateful_step_count=40)
 
 
 @pytest.mark.parametrize("ended", [True, False])
