@@ -5,7 +5,7 @@ the reported ones: the others are done, the function says so itself. Either way 
 budget. A failure costs an attempt or, bisected, makes two parts of one.
 Sources: AWS Lambda guide, "Configuring partial batch response with Kinesis", "Configuring error handling controls
 for Kafka event sources" and "Retain records of failed invocations"; what is open there is decided in
-docs/decisions (24, 36).
+docs/decisions (24, 37).
 """
 
 from collections.abc import Collection, Sequence
