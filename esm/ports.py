@@ -173,7 +173,10 @@ class GroupSource(Protocol):
 
     @property
     def drain(self) -> float:
-        """How long a lane that was taken from us may finish what is under way, in seconds."""
+        """How long a lane that was taken from us may finish what is under way, in seconds.
+
+        Its last commit may take two more: who shares the lanes out has to be patient that long.
+        """
 
     def join(self) -> AbstractAsyncContextManager[Membership]:
         """Becomes a member; leaves the group at the end. Raises `Disconnected`."""

@@ -43,6 +43,7 @@ class GroupMapping:
     _health: SourceHealth = field(init=False)
     _ours: Collection[str] = field(default=(), init=False)
     _failures: int = field(default=0, init=False)
+    _problem: Disconnected | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._health = SourceHealth(self.plan.name, self.world)
@@ -69,19 +70,31 @@ class GroupMapping:
         async def run_lane(name: str, lane: Lane, own: Stop) -> None:
             await self._run_lane(lanes, name, lane, own)
 
+        over = Stop()
+        withdraw = stop.then(over.set)
         self.board.attach(self.plan.name, lanes.live)
         try:
             barrier = Barrier(self._health.report, self.world)
-            await follow(self._wanted(membership), run_lane, stop=stop, barrier=barrier)
+            await follow(self._wanted(membership, over), run_lane, stop=over, barrier=barrier)
         finally:
+            withdraw()
             self.board.detach(self.plan.name)
+        if self._problem is not None:
+            raise self._problem
 
-    async def _wanted(self, membership: Membership) -> AsyncIterator[Mapping[str, Lane]]:
-        async for lanes in membership.lanes():
-            self._health.well_again()
-            self._failures = 0
-            self._ours = {lane.name for lane in lanes}
-            yield {lane.name: lane for lane in lanes}
+    async def _wanted(self, membership: Membership, over: Stop) -> AsyncIterator[Mapping[str, Lane]]:
+        """What is ours. Once the group cannot be asked nothing is: lanes end as if each had been taken away."""
+        self._problem = None
+        try:
+            async for lanes in membership.lanes():
+                self._health.well_again()
+                self._failures = 0
+                self._ours = {lane.name for lane in lanes}
+                yield {lane.name: lane for lane in lanes}
+        except Disconnected as problem:
+            self._problem = problem
+            self._ours = ()
+            over.set()
 
     async def _run_lane(self, lanes: LaneRunner, name: str, lane: Lane, stop: Stop) -> None:
         """A stop of the whole mapping has the engine's patience, one that the group asks for has the source's."""

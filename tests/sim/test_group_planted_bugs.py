@@ -134,9 +134,9 @@ def test_one_lane_run_by_two_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lane_that_is_given_to_us_and_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = GroupMapping._wanted
 
-    async def careless(self: GroupMapping, membership: Any) -> AsyncIterator[Mapping[str, Lane]]:
+    async def careless(self: GroupMapping, membership: Any, over: Any) -> AsyncIterator[Mapping[str, Lane]]:
         first: Mapping[str, Lane] | None = None
-        async for lanes in wanted(self, membership):
+        async for lanes in wanted(self, membership, over):
             first = first or lanes
             yield {name: lane for name, lane in lanes.items() if name in first}
 

@@ -147,6 +147,24 @@ def test_a_group_that_cannot_be_used_is_told_joined_again_and_told_well() -> Non
     loop.run(story())
 
 
+def test_what_is_under_way_when_the_group_cannot_be_used_any_more_is_finished_and_committed() -> None:
+    async def story() -> None:
+        rig = Rig(LogOptions(checkpoint_interval=1000.0))
+        rig.put("a")
+        async with rig.coordinated(), rig.member(lambda _: SLOW) as one:
+            await asyncio.sleep(1.0)
+            rig.rates["membership fails"] = 1.0
+            rig.group.add()
+            await asyncio.sleep(5.0)
+            assert one.told.of(SourceFailed)
+            assert rig.group.position("t-0").offset == 1
+            rig.rates.clear()
+            await asyncio.sleep(100.0)
+            assert len(one.function.invocations) == 1
+
+    loop.run(story())
+
+
 def test_a_lane_that_was_lost_and_went_elsewhere_is_not_shown_as_lost_for_ever() -> None:
     async def story() -> None:
         rig = Rig()
