@@ -15,9 +15,9 @@ from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.core import checkpoints
-from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, Ledger
+from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, LaneRule, Ledger
 from esm.core.log_judging import LogVerdict, RetryRule, judge_log
-from esm.core.packing import pack, unpack
+from esm.core.packing import HEADROOM, pack, part_size, unpack
 from esm.core.partial import Reports, offset_id
 from esm.core.parts import Owner, Part
 from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
@@ -212,6 +212,95 @@ def test_too_many_owners_are_given_nothing_more() -> None:
     assert not ledger.may_hand_out
 
 
+# Where there is little room
+
+ONE_PLACE = HEADROOM + part_size([(90, 90)], 0)
+
+
+def cramped(checkpoint: Checkpoint = Checkpoint(0), *, room: int = ONE_PLACE, **given: Any) -> Ledger:  # noqa: B008
+    return Ledger(checkpoint, structs.replace(rule(retry=RetryRule(2), **given), room=room))
+
+
+def test_who_finds_no_place_waits_until_the_one_before_is_finished() -> None:
+    ledger = cramped(size=1, factor=2)
+    ledger.admit(page("10a", "20b"), 0.0)
+    one, two = ledger.take(2), ledger.take(1)
+    assert (ledger.has_place(two), two.first.cover) == (False, ())
+    fail(ledger, two, RetryRule(2))
+    fail(ledger, one, RetryRule(2))
+    assert ledger.checkpoint(clean=False).parts == (Budget(1, 100.0),)
+    assert (ledger.has_place(one), ledger.has_place(two)) == (True, False)
+    finish(ledger, one)
+    assert ledger.has_place(two)
+    assert ledger.checkpoint(clean=False).spans == (Span(20, 20, 0),)
+
+
+def test_without_a_limit_of_retries_nobody_waits() -> None:
+    endless = LaneRule(rule(1).batch, 2, RetryRule(), ONE_PLACE)
+    ledger = Ledger(Checkpoint(0), endless)
+    ledger.admit(page("10a", "20b"), 0.0)
+    for owner in (ledger.take(2), ledger.take(1)):
+        fail(ledger, owner, RetryRule())
+        assert ledger.has_place(owner)
+    assert len(ledger.checkpoint(clean=False).parts) == 1
+
+
+def test_what_came_back_keeps_the_place_it_had() -> None:
+    ledger = cramped(Checkpoint(0, spans=(Span(90, 90, 0),), parts=(Budget(2, 5.0),)), size=1, factor=2)
+    (back,) = ledger.admit(page("10a", "20b", "90c"), 0.0).owners
+    older = ledger.take(1)
+    fail(ledger, older, RetryRule(2))
+    assert ledger.checkpoint(clean=False).parts == (Budget(2, 5.0),)
+    assert (ledger.has_place(back), ledger.has_place(older)) == (True, False)
+
+
+def test_what_came_back_as_something_that_never_failed_has_no_place_to_keep() -> None:
+    ledger = cramped(Checkpoint(0, spans=(Span(10, 10, 0),), parts=(Budget(),)), size=1, factor=2)
+    (back,) = ledger.admit(page("10a", "20b"), 0.0).owners
+    assert (back.first.cover, back.known) == ((), True)
+    other = ledger.take(1)
+    fail(ledger, other, RetryRule(2))
+    assert ledger.has_place(other)
+
+
+def test_a_place_stays_as_it_is_while_records_expire_and_settled_spans_make_way_for_it() -> None:
+    ledger = cramped(room=4096, size=9, factor=2)
+    ledger.admit(page("10a", "20a", "30a", "40a", "50b", "60a", upto=65), 0.0)
+    one = ledger.take(2)
+    fail(ledger, one, RetryRule(2))
+    assert ledger.checkpoint(clean=False).spans == (Span(10, 40, 0), Span(60, 60, 0))
+    finish(ledger, ledger.take(1))
+    ledger.finished(one, [one.first.records[1], one.first.records[3]])
+    assert ledger.checkpoint(clean=False).spans == (Span(10, 40, 0), Span(41, 50), Span(60, 60, 0))
+    ledger.finished(one, [one.first.records[0]])
+    assert (ledger.mark, ledger.checkpoint(clean=False).spans) == (
+        20, (Span(30, 40, 0), Span(41, 50), Span(60, 60, 0)),
+    )  # fmt: skip
+    ledger.finished(one, [one.first.records[1]])
+    assert ledger.checkpoint(clean=False).spans == (Span(30, 30, 0), Span(40, 60))
+
+
+@pytest.mark.parametrize(("factor", "room", "most"), [(2, 400, 71), (1, 400, 1000), (2, None, 1000)])
+def test_a_batch_of_several_keys_is_no_larger_than_what_can_be_written(
+    factor: int, room: int | None, most: int
+) -> None:
+    ledger = Ledger(Checkpoint(0), LaneRule(rule(1000).batch, factor, RetryRule(2), room))
+    ledger.admit(LogPage(tuple(at(n, n, f"k{n}") for n in range(1, 2001))), 0.0)
+    assert len(ledger.take(1).first.records) == most
+
+
+def test_settled_runs_make_way_for_what_is_covered() -> None:
+    settled = [(1, 4), (6, 9), (12, 30), (33, 40)]
+    part = structs.replace(
+        part_of(20), records=(at(1, 3), at(9, 35)), cover=((3, 7), (15, 16), (20, 22), (35, 35))
+    )
+    built = checkpoints.build(0, settled, [part], clean=True)
+    assert [(span.first, span.last) for span in built.spans if span.part is None] == [
+        (1, 2), (8, 9), (12, 14), (17, 19), (23, 30), (33, 34), (36, 40),
+    ]  # fmt: skip
+    assert [(span.first, span.last) for span in built.spans if span.part == 0] == list(part.cover)
+
+
 # Any history
 
 
@@ -229,7 +318,7 @@ class LedgerMachine(RuleBasedStateMachine):
         attempts=st.sampled_from([-1, 0, 2]),
         spans=st.sampled_from([0, 2, PLENTY]),
         reports=st.sampled_from([Reports.LOWEST, Reports.LISTED]),
-        room=st.sampled_from([None, 200, 260, 4096]),
+        room=st.sampled_from([None, ONE_PLACE, ONE_PLACE + 40, 4096]),
     )
     def begin(  # noqa: PLR0913, PLR0917 - as many as there are choices
         self,
@@ -364,6 +453,8 @@ class LedgerMachine(RuleBasedStateMachine):
             tried = {self._id(part) for owner in self.owners for part in owner.parts if part.budget != Budget()}
             written = {self._id(part) for part in self._written()}
             assert self.placed & tried <= written, "a budget was left out that had its place"
+            sizes = [part_size(part.cover, self.ledger.mark) for part in self._written()]
+            assert sum(sizes) <= self.room - HEADROOM
             budgets = sorted(part.attempts for part in checkpoint.parts if part != Budget())
             assert budgets == sorted(part.budget.attempts for part in self._written())
             self.placed = written

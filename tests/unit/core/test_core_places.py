@@ -93,6 +93,13 @@ def test_nothing_is_written_behind_a_part_that_waits_for_its_place() -> None:
     assert [one.budget for one in written([waiting], 4096, 0)] == [TRIED, UNTRIED]
 
 
+def test_nothing_is_written_behind_a_part_that_does_not_fit_although_it_would() -> None:
+    long = Part(tuple(at(2 * n, 10 * n) for n in range(1, 30)))
+    stack = owner(long, part("400a", first=99))
+    assert written([stack], HEADROOM + ONE + 10, 0) == []
+    assert len(written([stack], 4096, 0)) == 2
+
+
 def test_all_that_is_written_fits() -> None:
     owners = [owner(tried(f"{10 * n}a", first=n), part(f"{10 * n + 1000}b", first=n + 50)) for n in range(1, 30)]
     for room in range(HEADROOM, HEADROOM + 900, 7):
