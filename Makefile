@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	then echo $$python; break; fi; done)
 ARGS ?=
 SEEDS ?= 5000
+SOAK_SECONDS ?= 120
+SOAK_SEED ?= $(strip $(shell od -An -N2 -tu2 /dev/urandom))
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -45,6 +47,10 @@ format: $(STAMPS)/lint ## rewrite the code in the project's format
 .PHONY: sim
 sim: $(STAMPS)/test ## the deterministic simulation over many histories: SEEDS=5000
 	SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/sim $(ARGS)
+
+.PHONY: soak
+soak: $(STAMPS)/test ## kill the engine at random under load, end with a table: SOAK_SECONDS=120 SOAK_SEED=...
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -s tests/e2e/test_soak_streams.py $(ARGS)
 
 .PHONY: mutation
 mutation: $(STAMPS)/mutation ## plant faults in the core and see whether the tests notice; a few minutes

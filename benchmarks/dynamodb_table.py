@@ -49,12 +49,14 @@ class FakeTable:
         self.items: dict[str, dict[str, Any]] = {}
         self._sequence = 111_000_000_000_000_000_000
         self._shards = 0
+        self._made = 0
         self.create(view)
 
     def create(self, view: str | None = None) -> FakeStream:
         """Switches the stream off, if there is one, and on again: a new stream."""
         self.disable()
-        made = datetime.fromtimestamp(1_600_000_000 + 60 * len(self.streams), UTC)
+        made = datetime.fromtimestamp(1_600_000_000 + 60 * self._made, UTC)
+        self._made += 1
         label = made.strftime("%Y-%m-%dT%H:%M:%S.000")
         view = view or self.streams[-1].view
         self.streams.append(FakeStream(f"{ARN}/stream/{label}", view))

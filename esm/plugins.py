@@ -125,7 +125,8 @@ class DestinationPlugin:
 
     Its one-line form is one line of `destination` or `fallback`. Opening does no I/O either: a destination that
     is away when the engine starts is no reason not to start. `called` is how people are told of it, without
-    anything secret.
+    anything secret. `patience`: seconds after which a delivery that has not come back counts as failed, more than
+    any limit of its own.
     """
 
     name: str
@@ -134,3 +135,4 @@ class DestinationPlugin:
     open: Callable[[Any, DestinationContext], AbstractAsyncContextManager[Destination]]
     called: Callable[[Any], str]
     permissions: Permissions = lambda *_: ()
+    patience: Callable[[Any], float] = lambda _: 120.0

@@ -182,6 +182,14 @@ class GroupSource(Protocol):
         """Becomes a member; leaves the group at the end. Raises `Disconnected`."""
 
 
+@runtime_checkable
+class Recalling(Protocol):
+    """A log that may not list everything that was begun, and wants to be told of it."""
+
+    def recall(self, lanes: Collection[str]) -> None:
+        """The names of all lanes that have a row, before the first listing: what they were part of is read on."""
+
+
 class Destination(Protocol):
     """Where notices of records that were given up go."""
 

@@ -1,8 +1,8 @@
 """Fixtures for every test: the real servers, and an environment in which no real AWS can be reached.
 
-`elasticmq` and `ministack` are shared by the whole run, `sqs_server` is each of them in turn, `kinesis_server`
-and `dynamodb_server` those that speak that, and `own_sqs_server` is a fresh one that the test may stop, kill and
-start again.
+`elasticmq`, `ministack` and `kinesis_local` are shared by the whole run, `sqs_server`, `kinesis_server` and
+`dynamodb_server` are each of those that speak that in turn; `own_sqs_server` and `own_kinesis_server` are fresh
+ones that the test may stop, kill and start again.
 """
 
 import os
@@ -17,6 +17,8 @@ from servers import (
     DYNAMODB_RECIPES,
     ELASTICMQ,
     EVENT_RULER,
+    KINESIS_LOCAL,
+    KINESIS_LOCAL_KEEPING,
     KINESIS_RECIPES,
     MINISTACK,
     NODE_CLIENT,
@@ -103,6 +105,11 @@ def ministack(server_room: Room) -> Server:
 
 
 @pytest.fixture(scope="session")
+def kinesis_local(server_room: Room) -> Server:
+    return _shared(server_room, KINESIS_LOCAL)
+
+
+@pytest.fixture(scope="session")
 def node_client(server_room: Room) -> Path:
     """The folder that AWS's runtime client for Node is installed in."""
     try:
@@ -141,12 +148,13 @@ def dynamodb_server(request: pytest.FixtureRequest, server_room: Room) -> Server
 @pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
 def own_sqs_server(request: pytest.FixtureRequest, server_room: Room) -> Iterator[Server]:
     """Every SQS server in turn, fresh for this test, which may stop, kill and start it."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(server_room.own(request.param))
-        except Unavailable as error:
-            do_without(request.param, error)
-        yield server
+    yield from _own(server_room, request.param)
+
+
+@pytest.fixture(params=[KINESIS_LOCAL_KEEPING], ids=lambda recipe: recipe.name)
+def own_kinesis_server(request: pytest.FixtureRequest, server_room: Room) -> Iterator[Server]:
+    """A fresh Kinesis server that has its streams when it is back."""
+    yield from _own(server_room, request.param)
 
 
 @pytest.fixture(scope="session")
@@ -168,6 +176,15 @@ def boto_sqs(no_real_aws: None) -> Iterator[Callable[[str], Any]]:
 def make_queue(request: pytest.FixtureRequest, boto_sqs: Callable[[str], Any]) -> QueueMaker:
     """Makes queues of this test's own: `make_queue(endpoint_url, fifo=True, visibility=5)`."""
     return QueueMaker(boto_sqs, request.node.name)
+
+
+def _own(room: Room, recipe: Recipe) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(room.own(recipe))
+        except Unavailable as error:
+            do_without(recipe, error)
+        yield server
 
 
 def _shared(room: Room, recipe: Recipe) -> Server:

@@ -51,7 +51,7 @@ def _as_in_terraform(schema: dict[str, Any]) -> None:
 
 
 class FilterCriteria(Options):
-    """Which records are delivered; the others are deleted from their queue. `{}` is all of them."""
+    """Which records are delivered; the others are deleted from a queue, in a stream passed over. `{}` is all."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_as_in_terraform)
 
@@ -75,10 +75,12 @@ def with_texts(body: Node) -> Node:
     return _with(body, _CRITERIA, criteria)
 
 
-def check(criteria: FilterCriteria, body: Node, keys: DataKeys, report: Report, *, strict: bool) -> None:
+def check(
+    criteria: FilterCriteria, body: Node, keys: DataKeys, report: Report, *, strict: bool, otherwise: str
+) -> None:
     """Reports each pattern that cannot be compiled, and warns of one that no record can match.
 
-    `body` holds the nodes as they were written.
+    `body` holds the nodes as they were written; `otherwise` says what becomes of what no pattern matches.
     """
     node = body.entries.get(_CRITERIA)
     if node is None or any(one.broken for one in scalars(node)):
@@ -91,7 +93,7 @@ def check(criteria: FilterCriteria, body: Node, keys: DataKeys, report: Report, 
             _say(pattern, error, report)
             continue
         for name in strange:
-            never = "so this never matches, and what no pattern matches is deleted"
+            never = f"so this never matches, and what no pattern matches is {otherwise}"
             report.warning(nearest(pattern, (name,))[0], f"{no_field(name, keys)}, {never}")
 
 

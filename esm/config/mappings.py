@@ -121,7 +121,8 @@ class Mappings:
         if options is None:
             return None
         keys, strict = source.plugin.data_keys, options.strict_aws
-        filters.check(options.filter_criteria, merged, keys, self.report, strict=strict)
+        otherwise = "passed over" if source.kind in STREAMS else "deleted"
+        filters.check(options.filter_criteria, merged, keys, self.report, strict=strict, otherwise=otherwise)
         return options if source.kind not in STREAMS or self.report.found == before else None
 
     def _on_failure(self, merged: Node, kind: Kind | None) -> OnFailureConfig | None:
@@ -213,7 +214,7 @@ def check_values(given: Node, report: Report) -> None:
     options = validated(MappingOptions, _prepared(own), report)
     validated(StreamOptions, _prepared(given.without(*own.entries)), report)
     if options is not None:
-        filters.check(options.filter_criteria, given, DataKeys(), report, strict=False)
+        filters.check(options.filter_criteria, given, DataKeys(), report, strict=False, otherwise="not delivered")
 
 
 def _prepared(body: Node) -> Node:

@@ -51,8 +51,9 @@ def function_of(target: TargetConfig) -> str:
 
 
 def _plan(chosen: DestinationConfig, context: DestinationContext) -> DestinationPlan:
+    plugin, options = chosen.plugin, chosen.options
     return DestinationPlan(
-        name=chosen.plugin.called(chosen.options), open=partial(chosen.plugin.open, chosen.options, context)
+        plugin.called(options), partial(plugin.open, options, context), plugin.patience(options)
     )
 
 

@@ -16,6 +16,11 @@ from esm.model import Lane
 EVERY_LANE = "*"
 """The row of a scope itself, which says where its lanes begin."""
 
+ENOUGH_LOOKS = 3
+"""Looks in a row that must find a row expired before it is forgotten: a listing may leave a lane out by mistake,
+and without its row a lane that is listed again is read from its beginning.
+"""
+
 
 class Sightings(Struct, frozen=True):
     """The lanes of a source as far as we have seen: those it `listed` last, and those `announced` by parents that
@@ -81,6 +86,11 @@ def expired(rows: Collection[LaneRow], lanes: Mapping[str, Lane]) -> list[LaneRo
         and row.lane not in lanes
         and all(name in begun for name, lane in lanes.items() if row.lane in lane.parents)
     ]
+
+
+def looked_at(found: Iterable[LaneRow], before: Mapping[str, int]) -> dict[str, int]:
+    """By lane, how many looks in a row have found its row expired, this one included; `before` has the last."""
+    return {row.lane: before.get(row.lane, 0) + 1 for row in found}
 
 
 def has_ended(row: LaneRow) -> bool:

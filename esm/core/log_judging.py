@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from esm.checkpoint import Budget
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
 from esm.core.partial import Reports, Unreadable, by_offset, by_text, failed_ids
-from esm.core.parts import UNTRIED, Part
+from esm.core.parts import Part
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 INFINITE = -1
@@ -125,7 +125,7 @@ def _failed(part: Part, reply: Reply, rule: RetryRule, now: float, what: tuple[O
     again = structs.replace(part, budget=_counted(part.budget, now), reply=reply)
     if _is_spent(again, rule):
         drop = Drop(again.records, EXHAUSTED, again.budget.attempts, reply)
-        return LogVerdict(outcome, drop=drop, pending=(), why=why)
+        return LogVerdict(outcome, drop=drop, why=why)
     return LogVerdict(outcome, pending=(again,), why=why)
 
 
@@ -143,7 +143,7 @@ def _counted(budget: Budget, now: float) -> Budget:
 def _halves(records: tuple[Record, ...]) -> tuple[Part, Part]:
     """The quota is not touched by a split, and each half has all of it; the first has the smaller half."""
     middle = len(records) // 2
-    return Part(records[:middle], UNTRIED), Part(records[middle:], UNTRIED)
+    return Part(records[:middle]), Part(records[middle:])
 
 
 def _is_spent(part: Part, rule: RetryRule) -> bool:

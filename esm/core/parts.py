@@ -6,6 +6,7 @@ locked until the owner has no unfinished record of them. Parts that share no key
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 
 from msgspec import Struct, structs
 
@@ -56,7 +57,7 @@ class Owner:
     def __init__(self, parts: Iterable[Part], key_of: KeyOf | None, *, known: bool = False) -> None:
         self.parts = list(parts)
         self.known = known
-        self.due = float("-inf")
+        self.due = -inf
         self.refusals = 0
         self._key_of = key_of
         self._unfinished = self._counted()

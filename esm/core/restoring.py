@@ -36,7 +36,7 @@ class Restoration:
         self._members: list[list[Record]] = [[] for _ in checkpoint.parts]
         self._held: list[Record] = []
         self._last = max((span.last for span in checkpoint.spans if span.part is not None), default=None)
-        self._reached: Position | None = checkpoint.at
+        self._reached: Position | None = None
 
     @property
     def is_open(self) -> bool:
@@ -79,10 +79,10 @@ class Restoration:
         parts = [Part(tuple(records), self._parts[i]) for i, records in enumerate(members) if records]
         last: dict[Key, Position] = {}
         for record in (record for part in parts for record in part.records):
-            last[record.key] = max(record.position, last.get(record.key, 0))
+            last[record.key] = max(record.position, last.get(record.key, record.position))
         held, self._held = self._held, []
-        finished = [record for record in held if record.position < last.get(record.key, 0)]
-        fresh = [record for record in held if record.position >= last.get(record.key, 0)]
+        finished = [record for record in held if record.position < last.get(record.key, record.position)]
+        fresh = [record for record in held if record.position >= last.get(record.key, record.position)]
         return Restored(parts, finished, fresh)
 
     def unread(self) -> Sequence[tuple[Position, Position]]:

@@ -84,11 +84,12 @@ class Watermark:
 
     def _settled_runs(self) -> Iterator[tuple[int, int]]:
         """As indexes of bytes."""
-        first = self._done.find(_SETTLED)
-        while first >= 0:
+        after = 0
+        while (first := self._done.find(_SETTLED, after)) != -1:
             after = self._done.find(_OPEN, first)
-            yield first, (len(self._done) if after < 0 else after) - 1
-            first = self._done.find(_SETTLED, after) if after >= 0 else -1
+            if after == -1:
+                after = len(self._done)
+            yield first, after - 1
 
     def _position(self, index: int, starts: Sequence[int]) -> Position:
         """Of a record; in a page that is settled as a whole only its first and last are ever asked for."""

@@ -120,4 +120,9 @@ def _shown(url: URL) -> str:
     return str(url.with_query(None).with_fragment(None))
 
 
-PLUGIN = DestinationPlugin("http", HttpOptions, _parse, open_http, _called)
+def _patience(options: HttpOptions) -> float:
+    """A connection may take as long as an answer, and one that was closed while it was idle is made anew."""
+    return 4 * options.timeout + 5.0
+
+
+PLUGIN = DestinationPlugin("http", HttpOptions, _parse, open_http, _called, patience=_patience)

@@ -20,16 +20,16 @@ from esm.runtime.stall import Stall
 from esm.runtime.world import World
 
 _TRIES = 3
-_PATIENCE = 60.0
 _BACKOFF = Backoff(base=1.0, cap=60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """A destination, opened, and what it is called."""
+    """A destination, opened, what it is called, and for how many seconds a delivery may take."""
 
     name: str
     destination: Destination
+    patience: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class Dropping:
     async def _try(self, outlet: Outlet, said: Notice) -> str:
         """What went wrong, empty if nothing did."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(outlet.patience):
                 await outlet.destination.deliver(said)
         except Undeliverable as problem:
             return str(problem) or "undeliverable"
         except TimeoutError:
-            return f"no answer within {_PATIENCE:g} s"
+            return f"no answer within {outlet.patience:g} s"
         except Exception as error:  # noqa: BLE001 -- a destination that breaks its contract must not lose records
             return f"{type(error).__name__}: {error}"
         return ""

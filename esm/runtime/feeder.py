@@ -84,7 +84,8 @@ class Feeder:
     def _is_crowded(self) -> bool:
         crowded, oldest = self.ledger.is_crowded, self.ledger.oldest
         if crowded and not self._crowded and oldest is not None:
-            self.world.tell(Crowded(self.mapping, self.lane.name, oldest.id, self.ledger.past_mark))
+            past_mark = self.ledger.past_mark
+            self.world.tell(Crowded(self.mapping, self.lane.name, oldest.id, oldest.key or "", past_mark))
         self._crowded = crowded
         return crowded
 

@@ -18,7 +18,7 @@ from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, first_of, follow
 from esm.runtime.lane_happenings import LaneStopped
-from esm.runtime.lane_row import HeldRow
+from esm.runtime.lane_row import HeldRow, SharedRows
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.log_lane import Shared
 from esm.runtime.memory import Memory
@@ -65,7 +65,9 @@ class GroupMapping:
         def open_reader(lane: Lane, row: HeldRow) -> AbstractAsyncContextManager[LogReader]:
             return membership.open(lane, row.found.at)
 
-        lanes = LaneRunner(shared, membership.rows, open_reader, _NO_LINEAGE, self._health)
+        lanes = LaneRunner(
+            shared, SharedRows(membership.rows, self.plan.id), open_reader, _NO_LINEAGE, self._health
+        )
 
         async def run_lane(name: str, lane: Lane, own: Stop) -> None:
             await self._run_lane(lanes, name, lane, own)

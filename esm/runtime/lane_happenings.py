@@ -85,9 +85,13 @@ class Unstalled(LaneHappening, frozen=True):
 
 
 class Crowded(LaneHappening, frozen=True):
-    """A lane reads nothing more until the record `held_by` is finished: too much is waiting behind it."""
+    """A lane reads nothing more until the record `held_by` is finished: too much is waiting behind it.
+
+    `key` is that record's ordering key, empty where the source keeps no order.
+    """
 
     held_by: str
+    key: str
     records: int
 
 

@@ -1,5 +1,8 @@
 """A lane's row while it is ours: every write is fenced; one whose answer got lost is not taken for theft."""
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from msgspec import structs
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
@@ -19,6 +22,12 @@ class HeldRow:
         self._store = store
         self._row = row
         self._unanswered: list[LaneRow] = []
+        self._is_lost = False
+
+    @property
+    def is_certain(self) -> bool:
+        """The row in the store is the one that we know."""
+        return not self._unanswered and not self._is_lost
 
     @property
     def row(self) -> LaneRow:
@@ -47,6 +56,7 @@ class HeldRow:
         now = await find_row(self._store, self._row.scope, self._row.lane)
         ours = [row for row in self._unanswered if now is not None and _version(row) == _version(now)]
         if not ours:
+            self._is_lost = True
             raise LostLease(f"{self._row.lane} is written by somebody else")
         self._row = ours[0]
         self._unanswered.clear()
@@ -58,7 +68,63 @@ async def take_row(store: LaneStore, scope: str, lane: str, owner: str) -> HeldR
     It counts as not closed from now on, so that a crash before the first checkpoint is noticed too. Raises
     `StoreFailed`, `LostLease` if somebody else took it meanwhile.
     """
-    old = await find_row(store, scope, lane)
+    return await _taken(store, (scope, lane), owner, await find_row(store, scope, lane))
+
+
+class Rows(Protocol):
+    """The rows of a scope, one of which is taken when its lane begins and left when that stops."""
+
+    async def take(self, lane: str, owner: str) -> HeldRow:
+        """As `take_row`."""
+
+    def leave(self, row: HeldRow) -> None:
+        """Nobody writes this row for now."""
+
+
+class SharedRows:
+    """Rows that others write while they are not ours, so each is read when it is taken."""
+
+    def __init__(self, store: LaneStore, scope: str) -> None:
+        self._store = store
+        self._scope = scope
+
+    async def take(self, lane: str, owner: str) -> HeldRow:
+        """As `take_row`."""
+        return await take_row(self._store, self._scope, lane, owner)
+
+    def leave(self, row: HeldRow) -> None:
+        """Somebody else may take it."""
+
+
+class SeenRows:
+    """The rows of a scope as they were seen last: a thousand lanes that begin do not each read all of them.
+
+    `rows` are all there are; a lane that has none then is new.
+    """
+
+    def __init__(self, store: LaneStore, scope: str, rows: Iterable[LaneRow]) -> None:
+        self._store = store
+        self._scope = scope
+        self._seen = {row.lane: row for row in rows}
+        self._doubtful: set[str] = set()
+
+    async def take(self, lane: str, owner: str) -> HeldRow:
+        """As `take_row`; what was seen is believed once. Raises what that raises."""
+        if lane in self._doubtful:
+            return await take_row(self._store, self._scope, lane, owner)
+        self._doubtful.add(lane)
+        return await _taken(self._store, (self._scope, lane), owner, self._seen.pop(lane, None))
+
+    def leave(self, row: HeldRow) -> None:
+        """Nobody writes this row for now."""
+        if row.is_certain:
+            self._seen[row.row.lane] = row.row
+            self._doubtful.discard(row.row.lane)
+
+
+async def _taken(store: LaneStore, place: tuple[str, str], owner: str, old: LaneRow | None) -> HeldRow:
+    """The row at a scope and lane, if it is still `old`."""
+    scope, lane = place
     found = old.checkpoint if old is not None and old.checkpoint is not None else Checkpoint()
     epoch, start = (old.epoch, old.start) if old is not None else (0, None)
     opened = structs.replace(found, clean=False)

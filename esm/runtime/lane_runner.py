@@ -14,11 +14,11 @@ from esm.checkpoint import Checkpoint
 from esm.core.backoff import Backoff
 from esm.errors import LaneGone, LostLease
 from esm.model import Lane
-from esm.ports import LaneStore, LogReader
+from esm.ports import LogReader
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Outlet
 from esm.runtime.lane_happenings import LaneEnded, LaneLost, LaneStarted, LaneStopped, RecordsLost
-from esm.runtime.lane_row import HeldRow, take_row
+from esm.runtime.lane_row import HeldRow, Rows
 from esm.runtime.lane_watch import LaneFigures, watch
 from esm.runtime.log_lane import LogLane, Shared
 from esm.runtime.memory import Memory
@@ -45,7 +45,7 @@ class LaneRunner:
     """`open_reader` opens a lane behind what its row says."""
 
     shared: Shared
-    store: LaneStore
+    rows: Rows
     open_reader: Callable[[Lane, HeldRow], AbstractAsyncContextManager[LogReader]]
     lineage: Lineage
     health: SourceHealth
@@ -114,7 +114,7 @@ class LaneRunner:
 
     async def _opened_lane(self, lane: Lane, stop: Stop) -> None:
         plan, world = self.shared.plan, self.shared.world
-        row = await take_row(self.store, plan.id, lane.name, world.new_id())
+        row = await self.rows.take(lane.name, world.new_id())
         if row.found.ended:
             self._over(lane, None)
             return
@@ -130,6 +130,8 @@ class LaneRunner:
                 raise
             world.tell(RecordsLost(plan.name, lane.name, 0))
             self._over(lane, None)
+        finally:
+            self.rows.leave(row)
 
     async def _drive(self, run: LogLane, opened: Checkpoint) -> None:
         name, lane, world = self.shared.plan.name, run.lane, self.shared.world
@@ -157,5 +159,8 @@ async def shared_by_lanes(
 ) -> AsyncIterator[Shared]:
     """What the lanes of a mapping have in common, with its destinations open."""
     async with AsyncExitStack() as opened:
-        outlets = [Outlet(each.name, await opened.enter_async_context(each.open())) for each in plan.on_failure]
+        outlets = [
+            Outlet(each.name, await opened.enter_async_context(each.open()), each.patience)
+            for each in plan.on_failure
+        ]
         yield Shared(plan, dispatcher, outlets, memory, world)

@@ -7,19 +7,19 @@ rows say has ended. A lane's end is durable before its children are opened, howe
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 
-from esm.checkpoint import LaneRow, Start
+from esm.checkpoint import Start
 from esm.core.backoff import Backoff
-from esm.core.lineage import EVERY_LANE, Sightings, expired, has_ended, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane
-from esm.ports import LaneStore, LogReader, LogSource
+from esm.ports import LaneStore, LogReader, LogSource, Recalling
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, follow
-from esm.runtime.lane_row import HeldRow, resolve_start
+from esm.runtime.lane_row import HeldRow, SeenRows, resolve_start
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
@@ -28,6 +28,7 @@ from esm.runtime.source_health import SourceHealth
 from esm.runtime.world import World
 
 _UNLISTED = Backoff(base=1.0, cap=300.0)
+_TIDY_EVERY = 300.0
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class LogMapping:
     _ended: set[str] = field(default_factory=set, init=False)
     _changed: Bell = field(default_factory=Bell, init=False)
     _start: Start = field(default_factory=Start, init=False)
+    _rows: SeenRows = field(init=False)
+    _expired: Mapping[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._health = SourceHealth(self.plan.name, self.world)
@@ -57,7 +60,7 @@ class LogMapping:
             if not await self._begun(stop):
                 return
             lineage = Lineage(self._is_listed, self._over)
-            lanes = LaneRunner(shared, self.store, self._open_reader, lineage, self._health)
+            lanes = LaneRunner(shared, self._rows, self._open_reader, lineage, self._health)
 
             async def run_lane(_name: str, lane: Lane, stop: Stop) -> None:
                 await lanes.run(lane, stop)
@@ -65,10 +68,11 @@ class LogMapping:
             self.board.attach(self.plan.name, lanes.live)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    listing = tasks.create_task(self._list())
+                    upkeep = [tasks.create_task(self._list()), tasks.create_task(self._tidy())]
                     barrier = Barrier(self._health.report, self.world)
                     await follow(self._wanted(), run_lane, stop=stop, barrier=barrier)
-                    listing.cancel()
+                    for task in upkeep:
+                        task.cancel()
             finally:
                 self.board.detach(self.plan.name)
 
@@ -89,7 +93,10 @@ class LogMapping:
 
     async def _begin(self) -> None:
         rows = await self.store.view(self.plan.id)
+        self._rows = SeenRows(self.store, self.plan.id, rows)
         self._ended = {row.lane for row in rows if has_ended(row)}
+        if isinstance(self.source, Recalling):
+            self.source.recall([row.lane for row in rows if row.lane != EVERY_LANE])
         self._start = await resolve_start(self.store, self.plan.id, self.source)
 
     async def _list(self) -> None:
@@ -102,7 +109,6 @@ class LogMapping:
                     self._health.well_again()
                     self._sightings = self._sightings.listing(lanes)
                     self._changed.ring()
-                    await self._clean_up()
             except Disconnected as problem:
                 failures += 1
                 pause = _UNLISTED.pause(failures, self.world.chance())
@@ -131,11 +137,19 @@ class LogMapping:
         self._sightings = self._sightings.children(children or ())
         self._changed.ring()
 
+    async def _tidy(self) -> None:
+        """Now and then, while the source answers: what cannot be removed now is removed another time."""
+        while True:
+            await asyncio.sleep(_TIDY_EVERY)
+            if not self._health.is_broken:
+                with suppress(StoreFailed):
+                    await self._clean_up()
+
     async def _clean_up(self) -> None:
-        """Rows that nobody will ask for again; what cannot be removed now is removed another time."""
-        try:
-            rows: Collection[LaneRow] = await self.store.view(self.plan.id)
-            for row in expired([row for row in rows if row.lane != EVERY_LANE], self._sightings.lanes):
+        """Rows that nobody will ask for again."""
+        rows = [row for row in await self.store.view(self.plan.id) if row.lane != EVERY_LANE]
+        found = expired(rows, self._sightings.lanes)
+        self._expired = looked_at(found, self._expired)
+        for row in found:
+            if self._expired[row.lane] >= ENOUGH_LOOKS:
                 await self.store.forget(row)
-        except StoreFailed:
-            return

@@ -69,10 +69,14 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True)
 class DestinationPlan:
-    """One on-failure destination; `name` is what happenings and metrics call it."""
+    """One on-failure destination; `name` is what happenings and metrics call it.
+
+    `patience`: seconds after which one delivery counts as failed, for a destination whose own limits do not hold.
+    """
 
     name: str
     open: Callable[[], AbstractAsyncContextManager[Destination]]
+    patience: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

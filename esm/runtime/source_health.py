@@ -16,6 +16,11 @@ class SourceHealth:
     world: World
     _broken: bool = field(default=False, init=False)
 
+    @property
+    def is_broken(self) -> bool:
+        """It could not be used, and has not answered since."""
+        return self._broken
+
     def report(self, _lane: Hashable, error: BaseException, pause: float) -> None:
         """It is tried again after `pause` seconds. What is no fault of the source is told as a crash."""
         match error:

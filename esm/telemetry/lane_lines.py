@@ -25,6 +25,7 @@ from esm.runtime.lane_happenings import (
     Stalled,
     Unstalled,
 )
+from esm.runtime.trouble import shown
 
 ROUTINE: dict[type[Happening], str] = {
     Bisected: "failing batch split into two",
@@ -86,7 +87,8 @@ def _lost(told: RecordsLost) -> Line:
 
 def _crowded(told: Crowded) -> Line:
     event = "lane reads nothing more until a record is finished"
-    return Line("warning", event, "", {"record_id": told.held_by, "waiting": told.records})
+    fields = {"record_id": told.held_by, "key": shown(told.key), "waiting": told.records}
+    return Line("warning", event, "", fields)
 
 
 def _cut_off(told: Retried) -> Line | None:

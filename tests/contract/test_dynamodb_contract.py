@@ -25,6 +25,7 @@ from esm.testing.log_bench import Bench, Harness, Rule
 from esm.testing.log_suite import RULES
 from esm.testing.loop import run
 from servers import REGION, Server
+from servers.tables import make_table
 
 _EPOCH = 1_700_000_000.0
 _BY_TABLE = {
@@ -140,15 +141,7 @@ class ServerHarness:
         return await asyncio.to_thread(self._log, latest)
 
     def _log(self, latest: bool) -> ServerBench:  # noqa: FBT001 -- to_thread
-        table = f"contract-{uuid.uuid4().hex[:12]}"
-        made = self.client("dynamodb").create_table(
-            TableName=table,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        )
-        arn = made["TableDescription"]["LatestStreamArn"]
+        table, arn = make_table(self.client("dynamodb"), "NEW_AND_OLD_IMAGES")
         options = {"table": table} if self.by_table else {"stream": arn}
         return ServerBench(self.client, table, self._source(options, latest=latest), arn)
 

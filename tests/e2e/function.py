@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,19 @@ from typing import Any
 
 _POLL = 0.05
 _PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One record of an event: what it holds, what an answer calls it, and its receives where a source has them."""
+
+    body: str
+    id: str
+    receives: int = 0
+
+
+def sqs_message(record: dict[str, Any]) -> Message:
+    return Message(record["body"], record["messageId"], int(record["attributes"]["ApproximateReceiveCount"]))
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,11 @@ class Function:
     """A function behind HTTP with a journal.
 
     `behave` decides about each call; it may block, on `gate` for instance. A body is `done` when the call
-    succeeded and did not report it as failed.
+    succeeded and did not report it as failed. `reads` understands the records of the source.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reads: Callable[[dict[str, Any]], Message] = sqs_message) -> None:
+        self._reads = reads
         self.behave: Callable[[Call], Answer] = lambda _: Answer()
         self.gate = threading.Event()
         self.calls: list[Call] = []
@@ -59,12 +74,12 @@ class Function:
 
     def called(self, event: dict[str, Any], headers: dict[str, str]) -> Answer:
         """Notes the call, lets `behave` decide, notes what that means."""
-        records = event["Records"]
+        messages = [self._reads(record) for record in event["Records"]]
         call = Call(
             at=time.monotonic(),
-            bodies=tuple(record["body"] for record in records),
-            message_ids=tuple(record["messageId"] for record in records),
-            receives=tuple(int(record["attributes"]["ApproximateReceiveCount"]) for record in records),
+            bodies=tuple(message.body for message in messages),
+            message_ids=tuple(message.id for message in messages),
+            receives=tuple(message.receives for message in messages),
             headers=headers,
         )
         with self._lock:
@@ -117,6 +132,11 @@ class _Server(ThreadingHTTPServer):
     def shutdown_request(self, request: Any) -> None:
         self._open.discard(request)
         super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A daemon that was killed resets its connections: no error of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         super().server_close()

@@ -13,11 +13,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from servers import Queue
 
@@ -75,6 +77,7 @@ class Daemon:
     def __init__(self, config: Path, log: Path) -> None:
         self._log = log
         self._from = log.stat().st_size if log.exists() else 0
+        self.began = time.monotonic()
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 [*ESM, "run", "--config", str(config), "--log-format", "json"],
@@ -86,15 +89,18 @@ class Daemon:
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """The log lines of this process with that message."""
-        text = self.output
-        return [line for line in map(_parsed, text.splitlines()) if line.get("message") == message]
+        return [line for line in self.logged() if line.get("message") == message]
+
+    def logged(self) -> list[dict[str, Any]]:
+        """All log lines of this process."""
+        return [line for line in map(_parsed, self.output.splitlines()) if line]
 
     @property
     def output(self) -> str:
         """Everything that this process wrote."""
         return self._log.read_bytes()[self._from :].decode(errors="replace")
 
-    @property
+    @cached_property
     def url(self) -> str:
         """Where it serves; waits until it is ready."""
         ready = until(self._ready_or_ended, f"ready\n{self.output}")
@@ -112,9 +118,14 @@ class Daemon:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a sample of `/metrics`; 0 if there is none yet."""
+        return next(
+            (sample.value for sample in self.samples() if (sample.name, sample.labels) == (name, labels)), 0.0
+        )
+
+    def samples(self) -> list[Sample]:
+        """All samples of `/metrics`."""
         told = text_string_to_metric_families(self.get("/metrics"))
-        samples = [sample for family in told for sample in family.samples if sample.name == name]
-        return next((sample.value for sample in samples if sample.labels == labels), 0.0)
+        return [sample for family in told for sample in family.samples]
 
     def signal(self, number: signal.Signals) -> None:
         """To the daemon alone, not to its workers."""

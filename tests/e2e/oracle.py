@@ -27,13 +27,14 @@ def succeed(_: Call) -> Answer:
 
 @dataclass(frozen=True)
 class Visit:
-    """One message at the function, once. Times are monotonic seconds."""
+    """One message at the function, once, in the call `batch`. Times are monotonic seconds."""
 
     body: str
     began: float
     ended: float
     receives: int
     done: bool
+    batch: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ class Journal:
                 self.refused.append(call.at)
                 return
             failed = self._left(call, answer)
+            batch = call.headers.get("X-ESM-Batch-Id", "")
             self.visits += [
-                Visit(body, call.at, ended, receives, done=body not in failed)
+                Visit(body, call.at, ended, receives, body not in failed, batch)
                 for body, receives in zip(call.bodies, call.receives, strict=True)
             ]
 
@@ -139,10 +141,10 @@ class Account:
     def in_order(self) -> None:
         """Messages `group/…` first came in the order in which they were sent, one batch of a group at a time."""
         visits = sorted(self.journal.visits, key=lambda visit: visit.began)
-        for group in {_group(body) for body in self.sent}:
-            first = list(dict.fromkeys(visit.body for visit in visits if _group(visit.body) == group))
-            assert first == [body for body in self.sent if _group(body) == group and body in first]
-            batches = sorted({(visit.began, visit.ended) for visit in visits if _group(visit.body) == group})
+        for group in {group_of(body) for body in self.sent}:
+            first = list(dict.fromkeys(visit.body for visit in visits if group_of(visit.body) == group))
+            assert first == [body for body in self.sent if group_of(body) == group and body in first]
+            batches = sorted({(visit.began, visit.ended) for visit in visits if group_of(visit.body) == group})
             assert all(self._apart(one, other) for one, other in pairwise(batches)), f"{group}: two at once"
 
     def _apart(self, one: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -180,11 +182,11 @@ def rest_of_groups(call: Call, answer: Answer) -> set[str]:
     left = Function.failed(call, answer)
     broken: set[str] = set()
     for body in call.bodies:
-        if body in left or _group(body) in broken:
-            broken.add(_group(body))
+        if body in left or group_of(body) in broken:
+            broken.add(group_of(body))
             left.add(body)
     return left
 
 
-def _group(body: str) -> str:
+def group_of(body: str) -> str:
     return body.partition("/")[0]

@@ -1,4 +1,4 @@
-"""A relay before an SQS server that says "too many in flight" to receives for as long as a test wants."""
+"""A relay before a server that answers nobody or says "too many in flight", for as long as a test wants."""
 
 import http.client
 import json
@@ -16,10 +16,14 @@ _OVER_LIMIT = json.dumps(
 
 
 class Relay:
-    """At `url`, in front of another server; `refused` says when it turned receives away, in monotonic seconds."""
+    """At `url`, in front of another server. While it is `away` it closes connections instead of answering.
+
+    `refused` says when it turned receives away, in monotonic seconds.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.away = threading.Event()
         self.over_limit = threading.Event()
         self.refused: list[float] = []
         self._lock = threading.Lock()
@@ -42,6 +46,9 @@ def relay(upstream: str) -> Iterator[Relay]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if running.away.is_set():
+                self.close_connection = True
+                return
             if running.turns_away(self.headers.get("X-Amz-Target", "").rpartition(".")[2]):
                 self._answer(400, _OVER_LIMIT, {"x-amzn-query-error": "OverLimit;Sender"})
                 return
@@ -51,6 +58,8 @@ def relay(upstream: str) -> Iterator[Relay]:
                 connection.request("POST", self.path, body, headers)
                 answer = connection.getresponse()
                 self._answer(answer.status, answer.read(), {})
+            except OSError:  # nobody is there
+                self.close_connection = True
             finally:
                 connection.close()
 

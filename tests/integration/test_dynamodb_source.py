@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from esm.plugins import SourceContext
 from esm.sources.dynamodb import PLUGIN, DynamoSource
 from servers import REGION, Server
 from servers.streams import StandIn
+from servers.tables import make_table
 
 Clients = Callable[[str], Any]
 
@@ -37,19 +37,6 @@ def boto() -> Iterator[Clients]:
     yield client
     for each in opened.values():
         each.close()
-
-
-def a_table(client: Any, view: str) -> tuple[str, str]:
-    """Its name, and the ARN of its stream."""
-    name = f"table-{uuid.uuid4().hex[:12]}"
-    made = client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": view},
-    )
-    return name, made["TableDescription"]["LatestStreamArn"]
 
 
 def a_source(server: Server | StandIn, position: str = "TRIM_HORIZON", **options: str) -> DynamoSource:
@@ -94,7 +81,7 @@ async def test_every_view_type_reaches_the_event(
     }
 
     def change() -> str:
-        name, arn = a_table(client, view)
+        name, arn = make_table(client, view)
         client.put_item(TableName=name, Item=item)
         client.put_item(TableName=name, Item={**item, "number": {"N": "4"}})
         client.delete_item(TableName=name, Key={"id": {"S": "ü"}})
@@ -120,7 +107,7 @@ async def test_every_view_type_reaches_the_event(
 
 async def test_a_table_is_followed_when_its_stream_is_made_anew(ministack: Server, boto: Clients) -> None:
     client = boto(ministack.endpoint_url)
-    name, _ = await asyncio.to_thread(a_table, client, "KEYS_ONLY")
+    name, _ = await asyncio.to_thread(make_table, client, "KEYS_ONLY")
     source = a_source(ministack, table=name)
     listing = source.lanes()
     (old,) = await anext(listing)
@@ -192,7 +179,7 @@ async def test_a_table_whose_shards_roll_over_is_read_whole_and_in_order(stand_i
 
 async def test_a_check_finds_nothing_wrong_with_a_stream(dynamodb_server: Server, boto: Clients) -> None:
     client = boto(dynamodb_server.endpoint_url)
-    name, arn = await asyncio.to_thread(a_table, client, "NEW_IMAGE")
+    name, arn = await asyncio.to_thread(make_table, client, "NEW_IMAGE")
     assert not await a_source(dynamodb_server, stream=arn).check()
     assert not await a_source(dynamodb_server, table=name).check()
     (finding,) = await a_source(dynamodb_server, table=f"{name}-not").check()

@@ -12,7 +12,7 @@ from esm.model import Lane, Record
 from esm.plugins import SourceContext
 from esm.ports import Checkable, LogSource
 from esm.sources.kinesis import PLUGIN
-from servers import KINESIS_LOCAL, Room, Server, Unavailable, do_without
+from servers import Server
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
 NUMBERS = itertools.count()
@@ -31,14 +31,6 @@ def source_of(endpoint_url: str, stream: str) -> LogSource:
 def enforcing() -> Iterator[StandIn]:
     with kinesis_stand_in("--enforce") as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def kinesis_local(server_room: Room) -> Server:
-    try:
-        return server_room.shared(KINESIS_LOCAL)
-    except Unavailable as error:
-        do_without(KINESIS_LOCAL, error)
 
 
 async def read_all(source: LogSource, lane: Lane, count: int, limit: int) -> list[Record]:

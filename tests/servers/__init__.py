@@ -6,7 +6,7 @@ Tests use them through the fixtures of conftest.py; a new server is a new `Recip
 from .elasticmq import ELASTICMQ
 from .event_ruler import EVENT_RULER
 from .install import Unavailable, installed, run_tool
-from .kinesis_local import KINESIS_LOCAL
+from .kinesis_local import KINESIS_KEPT, KINESIS_LOCAL, KINESIS_LOCAL_KEEPING
 from .ministack import MINISTACK
 from .moto import MOTO
 from .node_client import NODE_CLIENT
@@ -24,7 +24,9 @@ __all__ = [
     "DYNAMODB_RECIPES",
     "ELASTICMQ",
     "EVENT_RULER",
+    "KINESIS_KEPT",
     "KINESIS_LOCAL",
+    "KINESIS_LOCAL_KEEPING",
     "KINESIS_RECIPES",
     "MINISTACK",
     "MOTO",

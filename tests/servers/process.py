@@ -66,6 +66,11 @@ class Server:
         """The URL that clients are given; it never changes."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def scratch(self) -> Path:
+        """The folder that it works in."""
+        return self._place.work
+
     def start(self) -> None:
         """Starts it and returns when it answers, at most 40 s later.
 

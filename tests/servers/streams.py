@@ -46,10 +46,30 @@ class DataStream:
             for _ in range(count)
         ]
 
+    def put_batch(self, records: Sequence[tuple[str, bytes]]) -> list[bool]:
+        """Keys with their data in one call; whether each was taken."""
+        entries = [{"PartitionKey": key, "Data": data} for key, data in records]
+        answer = self.client.put_records(StreamName=self.name, Records=entries)
+        return ["ErrorCode" not in one for one in answer["Records"]]
+
+    def shards(self) -> list[dict[str, Any]]:
+        """All that are listed, closed ones too; at most 1,000."""
+        return list(self.client.list_shards(StreamName=self.name)["Shards"])
+
+    def contents(self, shard: str) -> Iterator[dict[str, Any]]:
+        """All records of a shard, in its order."""
+        answer = self.client.get_shard_iterator(
+            StreamName=self.name, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )
+        iterator = answer["ShardIterator"]
+        while iterator:
+            page = self.client.get_records(ShardIterator=iterator, Limit=1000)
+            yield from page["Records"]
+            iterator = page["Records"] and page.get("NextShardIterator")
+
     def open_shards(self) -> list[dict[str, Any]]:
         """In the order of their hash keys."""
-        shards = self.client.list_shards(StreamName=self.name)["Shards"]
-        open_ = [shard for shard in shards if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]
+        open_ = [shard for shard in self.shards() if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]
         return sorted(open_, key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
 
     def split(self) -> None:

@@ -12,7 +12,7 @@ from esm.core.packing import unpack
 from esm.testing.group import FakeGroup, FakeMember, Position
 from esm.testing.log import Entry
 from sim.history import must
-from sim.log_oracle import LogOracle, _is_settled
+from sim.log_oracle import LogOracle, is_settled
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class GroupOracle:
             entry.id
             for entry in self.records.by_shard[lane]
             if entry.id in self.records.finished
-            and (checkpoint is None or not _is_settled(checkpoint, entry.position))
+            and (checkpoint is None or not is_settled(checkpoint, entry.position))
         ]
 
     def cut_off(self, ids: list[str]) -> None:

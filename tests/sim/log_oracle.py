@@ -113,7 +113,7 @@ class LogOracle:
         if checkpoint is None:
             return
         for entry in self.by_shard[row.lane]:
-            if _is_settled(checkpoint, entry.position):
+            if is_settled(checkpoint, entry.position):
                 must(entry.id in self.finished, f"{entry.id} committed before it was finished: {checkpoint}")
 
     def at_the_end(self) -> None:
@@ -149,7 +149,8 @@ class LogOracle:
                 self._after_parents(parent)
 
 
-def _is_settled(checkpoint: Checkpoint, position: int) -> bool:
+def is_settled(checkpoint: Checkpoint, position: int) -> bool:
+    """Whether a checkpoint says that nothing is left to do about this position."""
     return (
         checkpoint.ended
         or (checkpoint.at is not None and position <= checkpoint.at)

@@ -12,7 +12,7 @@ from esm.errors import StoreFailed, Undeliverable
 from esm.model import Errored, Invocation, Notice, Outcome, Refused, Reply, Returned
 from esm.stores import MemoryStore
 from esm.testing.queue import Faults
-from sim.log_oracle import THIEF, LogOracle
+from sim.log_oracle import THIEF
 
 
 class Outages:
@@ -46,13 +46,26 @@ async def refusal(faults: Faults, outage: Outages) -> Refused | None:
     return None
 
 
+class Witness(Protocol):
+    """Sees what a function is given."""
+
+    def starts(self, ids: list[str]) -> None:
+        """It is given these."""
+
+    def answers(self, ids: list[str]) -> None:
+        """The call was not cut off."""
+
+    def ends(self, ids: list[str], succeeded: list[str]) -> None:
+        """It, or what waited for it, is over."""
+
+
 class LogFunction:
     """A target that fails, hangs, throttles and answers nonsense; `poison` it never takes.
 
     Whoever sends it one of `killers` is `killed`.
     """
 
-    def __init__(self, oracle: LogOracle, faults: Faults, poison: set[str], *, reports_failures: bool) -> None:
+    def __init__(self, oracle: Witness, faults: Faults, poison: set[str], *, reports_failures: bool) -> None:
         self._oracle = oracle
         self._faults = faults
         self._poison = poison

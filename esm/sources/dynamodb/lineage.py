@@ -6,7 +6,7 @@ the last ones of the stream before it as parents. Names of shards are unique in 
 has the stream's label in front.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -42,6 +42,11 @@ def table_of(arn: str) -> str:
     return arn.partition(_STREAM)[0].rpartition("/")[2]
 
 
+def stream_of(lane: str, sibling: str) -> str:
+    """The ARN of a lane's stream; `sibling` is another stream of the table."""
+    return f"{sibling.partition(_STREAM)[0]}{_STREAM}{lane.rpartition('/')[0]}"
+
+
 def lane_name(arn: str, shard: str) -> str:
     """The lane of a shard."""
     return f"{label_of(arn)}/{shard}"
@@ -57,13 +62,20 @@ def is_of(lane: str, arn: str) -> bool:
     return lane.rpartition("/")[0] == label_of(arn)
 
 
-def lanes_of(streams: Iterable[Stream]) -> tuple[Lane, ...]:
-    """All lanes, with their parents; `streams` are of one table, in any order."""
+def lanes_of(streams: Sequence[Stream], gone: Sequence[Stream] = ()) -> tuple[Lane, ...]:
+    """All lanes, with their parents; `streams` are of one table, in any order.
+
+    What is gone is named as a parent, because it may still be worked off here: shards, and `gone` streams.
+    """
     lanes: list[Lane] = []
     before: tuple[str, ...] = ()
-    for stream in map(_complete, sorted(streams, key=lambda stream: label_of(stream.arn))):
-        lanes += _lanes(stream, before)
-        before = _last_of(stream) or before
+    for stream in sorted([*streams, *gone], key=lambda stream: label_of(stream.arn)):
+        if stream in gone:
+            before += tuple(lane_name(stream.arn, shard.id) for shard in stream.shards)
+        else:
+            whole = _complete(stream)
+            lanes += _lanes(whole, before)
+            before = _last_of(whole) or before
     return tuple(lanes)
 
 
@@ -78,21 +90,16 @@ def _complete(stream: Stream) -> Stream:
     """Without the shards whose ancestors may be missing in the listing, which is not always consistent.
 
     A closed shard of a stream that is on has children. Where none is listed, a later shard whose parent is not
-    listed either may come from it, and reading that one first would break the order. A shard whose parent was
-    trimmed is older than that.
+    listed either may come from it, and reading that one first would break the order; nor may what comes from that
+    one be read. A shard whose parent was trimmed is older than that.
     """
-    own = {shard.id for shard in stream.shards}
+    own = {None, *(shard.id for shard in stream.shards)}
     parents = {shard.parent for shard in stream.shards}
     cut = [_number(shard) for shard in stream.shards if stream.on and shard.closed and shard.id not in parents]
-    if not cut:
-        return stream
-    return Stream(
-        stream.arn,
-        tuple(
-            each for each in stream.shards if each.parent is None or each.parent in own or _number(each) < min(cut)
-        ),
-        stream.on,
-    )
+    doubtful = {each.id for each in stream.shards if cut and each.parent not in own and _number(each) >= min(cut)}
+    while later := {each.id for each in stream.shards if each.parent in doubtful} - doubtful:
+        doubtful |= later
+    return Stream(stream.arn, tuple(each for each in stream.shards if each.id not in doubtful), stream.on)
 
 
 def _number(shard: Shard) -> int:
@@ -100,11 +107,11 @@ def _number(shard: Shard) -> int:
 
 
 def _lanes(stream: Stream, before: tuple[str, ...]) -> Iterator[Lane]:
-    """A shard whose parent is gone with all it held is a first one too: then so is what was before the parent."""
+    """A shard whose parent is gone with all it held is a first one too."""
     own = {each.id for each in stream.shards}
     for shard in stream.shards:
-        parents = (lane_name(stream.arn, shard.parent),) if shard.parent in own and shard.parent else before
-        yield Lane(lane_name(stream.arn, shard.id), parents)
+        parents = (lane_name(stream.arn, shard.parent),) if shard.parent else ()
+        yield Lane(lane_name(stream.arn, shard.id), parents if shard.parent in own else (*parents, *before))
 
 
 def _last_of(stream: Stream) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ DescribeStream is limited to ten calls per second and account, and a listing tak
 shards, so all mappings of the process take turns.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -14,13 +14,16 @@ from esm.clients.aws import OF_AWS, AwsClient, AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.core.pacing import Quota
 from esm.errors import Disconnected
-from esm.sources.dynamodb.lineage import Shard, Stream, label_of, table_of
+from esm.sources.dynamodb.lineage import Shard, Stream, label_of, stream_of, table_of
 from esm.sources.dynamodb.options import DynamoOptions
 from esm.sources.dynamodb.shard import MISSING, SERVICE
 from esm.sources.shards import Fetched, World, pacer_of
 
 ON = {"ENABLED", "ENABLING"}
 """The statuses of a stream that new records come to."""
+
+_GONE = {MISSING, "InvalidArgument"}
+"""Of a stream: it was forgotten, a day after it was switched off, or never was one of this source."""
 
 _QUOTA = Quota(reads=8.0, size=float("inf"))  # leaves some to others of the account
 
@@ -37,19 +40,22 @@ class Service:
         self._pacer = pacer_of(("DescribeStream", self.endpoint, aws), _QUOTA, world)
         self._world = world
 
-    async def streams(self, known: Sequence[str]) -> list[Stream]:
+    async def streams(self, known: Sequence[str], begun: Collection[str]) -> list[Stream]:
         """All streams to read, with their shards. `known`: those seen before, which are read to their end.
 
-        Raises `Disconnected`, also if there is none.
+        `begun` are lanes of an earlier run: not every server lists a stream that was switched off, but tells of it
+        when it is asked for by name. Raises `Disconnected`, also if there is none.
         """
         if self._options.stream:
             return [await self.described(self._options.stream)]
         streams = []
-        for arn in dict.fromkeys([*known, *await self.listed()]):
+        listed = await self.listed()
+        former = [stream_of(lane, listed[0]) for lane in begun] if listed else []
+        for arn in dict.fromkeys([*known, *former, *listed]):
             try:
                 streams.append(await self.described(arn))
             except Disconnected as problem:
-                if problem.code != MISSING:  # gone, a day after it was switched off
+                if problem.code not in _GONE:  # otherwise its last shards might be overtaken
                     raise
         if not streams:
             raise self._no_stream()

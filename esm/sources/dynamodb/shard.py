@@ -11,7 +11,7 @@ from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, Record, Rejected
 from esm.sources.dynamodb.event import LARGEST_FRAGMENT, Answer, StreamRecord, fragment_of, read_answer
 from esm.sources.dynamodb.start import count_before, second_of
-from esm.sources.shards import EXPIRED, TRIMMED, Fetched
+from esm.sources.shards import EXPIRED, TRIMMED, Fetched, numbers_of
 
 SERVICE = "DynamoDB Streams"
 MISSING = "NonExistentStream"
@@ -99,14 +99,16 @@ class DynamoShard:
 
     def position(self, item: StreamRecord) -> Position:
         """Sequence numbers grow within a shard."""
-        return int(item.dynamodb.sequence_number)
+        with numbers_of(SERVICE):
+            return int(item.dynamodb.sequence_number)
 
     def encode(self, items: Sequence[StreamRecord], seq: int, read: float) -> tuple[list[Record], list[Rejected]]:
         """The stream's ARN is their handle."""
         records: list[Record] = []
         rejected: list[Rejected] = []
-        for number, item in enumerate(items, seq):
-            record = self._record(item, number, read)
+        with numbers_of(SERVICE):
+            everything = [self._record(item, number, read) for number, item in enumerate(items, seq)]
+        for record in everything:
             if len(record.event) > LARGEST_FRAGMENT:
                 rejected.append(Rejected(record, _too_large(record)))
             else:

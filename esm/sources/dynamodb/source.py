@@ -22,7 +22,7 @@ _QUOTA = Quota(reads=10.0, size=float("inf"))
 
 
 class DynamoSource:
-    """A `LogSource` that is also `Checkable`. `latest`: begin with what is written from now on."""
+    """A `LogSource` that is also `Recalling` and `Checkable`. `latest`: begin with what is written from now on."""
 
     codec = DynamoCodec()
 
@@ -35,6 +35,8 @@ class DynamoSource:
         self._latest = latest
         self._world = world
         self._streams: dict[str, Stream] = {}
+        self._begun: Collection[str] = ()
+        self._gone: Sequence[Stream] = ()
         self._listing = Listing(self._list, world)
 
     async def begin(self) -> Start:
@@ -43,6 +45,10 @@ class DynamoSource:
             return Start()
         async with self._service() as service:
             return Start(await service.now())
+
+    def recall(self, lanes: Collection[str]) -> None:
+        """A table's stream may have been made anew since they were begun."""
+        self._begun = tuple(lanes)
 
     def lanes(self) -> AsyncIterator[Collection[Lane]]:
         """All shards that still hold records, of a table those of its former streams too."""
@@ -66,14 +72,18 @@ class DynamoSource:
 
     async def _list(self) -> Collection[Lane]:
         async with self._service() as service:
-            streams = await service.streams(tuple(self._streams))
-        self._streams = {stream.arn: stream for stream in streams}
-        return lanes_of(streams)
+            streams = await service.streams(tuple(self._streams), self._begun)
+        found = {stream.arn: stream for stream in streams}
+        self._gone = [each for each in (*self._gone, *self._streams.values()) if each.arn not in found]
+        self._streams = found
+        self._begun = ()  # what is there of them is known now
+        return lanes_of(streams, self._gone)
 
     async def _stream_of(self, lane: Lane, service: Service) -> Stream:
         """Known from a listing; a lane may be opened before the first one."""
         if not any(is_of(lane.name, arn) for arn in self._streams):
-            self._streams |= {stream.arn: stream for stream in await service.streams(tuple(self._streams))}
+            found = await service.streams(tuple(self._streams), [lane.name])
+            self._streams |= {stream.arn: stream for stream in found}
         for stream in self._streams.values():
             if is_of(lane.name, stream.arn):
                 return stream

@@ -12,8 +12,9 @@ from esm.model import Record, Rejected
 from esm.sources.kinesis.answers import Item, read_iterator, read_records
 from esm.sources.kinesis.event import Encoder
 from esm.sources.kinesis.stream import Stream
-from esm.sources.shards import EXPIRED, TRIMMED, Fetched, World
+from esm.sources.shards import EXPIRED, TRIMMED, Fetched, World, numbers_of
 
+_SERVICE = "Kinesis"
 _REFUSED = "InvalidArgument"
 _MISSING = "NonExistentStream"
 
@@ -62,11 +63,13 @@ class KinesisShard:
 
     def position(self, item: Item) -> Position:
         """A sequence number is one as it is."""
-        return int(item.SequenceNumber)
+        with numbers_of(_SERVICE):
+            return int(item.SequenceNumber)
 
     def encode(self, items: Sequence[Item], seq: int, read: float) -> tuple[list[Record], list[Rejected]]:
         """As the function will see them."""
-        return self._encoder.encode(items, seq, read, self._world.wall())
+        with numbers_of(_SERVICE):
+            return self._encoder.encode(items, seq, read, self._world.wall())
 
     def _from(self, place: Position | Start) -> Mapping[str, Any]:
         if not isinstance(place, Start):
@@ -86,7 +89,7 @@ def _size(items: Sequence[Item]) -> int:
 def _understood(refused: str) -> Iterator[None]:
     """Errors in the engine's words: `refused` is the code of an argument that the service does not take."""
     try:
-        with translated("Kinesis"):
+        with translated(_SERVICE):
             yield
     except Disconnected as problem:
         if problem.code == _REFUSED:

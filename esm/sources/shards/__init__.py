@@ -7,7 +7,7 @@ watching for new shards are done here.
 from esm.sources.shards.listing import Listing
 from esm.sources.shards.pacer import Pacer, pacer_of
 from esm.sources.shards.reader import ShardReader
-from esm.sources.shards.service import EXPIRED, THROTTLED, TRIMMED, Fetched, Shard
+from esm.sources.shards.service import EXPIRED, THROTTLED, TRIMMED, Fetched, Shard, numbers_of
 from esm.sources.shards.world import World
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Shard",
     "ShardReader",
     "World",
+    "numbers_of",
     "pacer_of",
 ]

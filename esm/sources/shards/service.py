@@ -1,11 +1,13 @@
 """How one shard is asked, whatever the service: the port between it and the reader."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from esm.checkpoint import Position, Start
+from esm.errors import Disconnected
 from esm.model import Lane, Record, Rejected
 
 EXPIRED = "ExpiredIterator"
@@ -27,6 +29,21 @@ class Fetched(Struct, frozen=True):
     children: tuple[Lane, ...] | None = None
     behind: float | None = None
     size: int = 0
+
+
+@contextmanager
+def numbers_of(service: str) -> Iterator[None]:
+    """While sequence numbers are read: one that is no number is a bad answer, and the lane waits for a better one.
+
+    Raises `Disconnected`.
+    """
+    try:
+        yield
+    except ValueError as error:
+        reason = (
+            f"{service} numbered a record with what is no number, so its place in the shard is unknown: {error}"
+        )
+        raise Disconnected("BadAnswer", reason) from None
 
 
 class Shard(Protocol):

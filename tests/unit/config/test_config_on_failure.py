@@ -72,6 +72,15 @@ def test_none_in_every_spelling(text: str) -> None:
     assert resolved(text) == OnFailureConfig()
 
 
+@pytest.mark.parametrize(("timeout", "own"), [("5s", 5.0), ("15m", 900.0)])
+def test_a_delivery_may_take_as_long_as_the_limits_of_its_destination(timeout: str, own: float) -> None:
+    """Of a web address: a connection and an answer, and once more where a kept connection was closed."""
+    web = f"{{type: http, url: 'http://f/', timeout: {timeout}}}"
+    text = f"destination_config: {{on_failure: {{destination: {web}, fallback: [{QUEUE}]}}}}"
+    first, second = destinations_of(resolved(text), Settings())
+    assert (first.patience > 4 * own, second.patience) == (True, 120.0)
+
+
 def test_a_chain_in_its_order_and_an_annotation() -> None:
     text = f"""\
     destination_config:

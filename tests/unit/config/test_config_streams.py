@@ -242,3 +242,10 @@ async def test_positions_are_kept_where_the_file_says(tmp_path: Path) -> None:
         assert (tmp_path / "state.db").exists()
     queues = load(written(tmp_path, body(source=QUEUE)), catalog=CATALOG, environ={}).config
     assert assemble(queues, monotonic=time.monotonic).store is None
+
+
+def test_what_a_filter_never_matches_is_passed_over_and_not_deleted(tmp_path: Path) -> None:
+    pattern = "filter_criteria: {filters: [{pattern: {body: {status: [paid]}}}]}"
+    config = load(written(tmp_path, body(OLDEST, pattern)), catalog=CATALOG, environ={})
+    (warning,) = config.warnings
+    assert warning.endswith("so this never matches, and what no pattern matches is passed over")

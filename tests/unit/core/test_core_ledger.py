@@ -170,6 +170,75 @@ def test_with_factor_one_all_that_failed_has_one_owner() -> None:
     assert (ledger.buffer.ready, len(ledger.buffer)) == (0, 1)
 
 
+def test_what_was_failing_stays_written_down_after_a_restart() -> None:
+    """From its first call on, because one of them may be what kills us."""
+    checkpoint = Checkpoint(5, clean=False, spans=(Span(10, 10, 0),), parts=(Budget(1, 7.0),))
+    ledger = opened(checkpoint)
+    (owner,) = ledger.admit(page("10a", "20b"), 200.0).owners
+    assert (owner.known, ledger.checkpoint(clean=False)) == (True, checkpoint)
+    assert not ledger.take(1).known
+
+
+def test_a_crash_is_dated_by_when_it_is_noticed() -> None:
+    checkpoint = Checkpoint(5, spans=(Span(10, 10, 0),), parts=(Budget(in_flight=True),))
+    (owner,) = opened(checkpoint).admit(page("10a"), 200.0).owners
+    assert owner.first.budget == Budget(1, 200.0, cuts=1)
+
+
+def test_a_record_too_large_may_come_with_the_last_one_of_a_part() -> None:
+    ledger = opened(Checkpoint(5, spans=(Span(10, 10, 0),), parts=(Budget(1, 7.0),)))
+    owners = ledger.admit(LogPage((at(1, 10),), (Rejected(at(2, 20), "7 MB"),)), 0.0).owners
+    assert [(places(owner.first.records), owner.first.too_large) for owner in owners] == [
+        (["20a"], "7 MB"),
+        (["10a"], ""),
+    ]
+    assert set(owners) == set(ledger.owners)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_checkpoint_says_whether_the_lane_was_closed(clean: bool) -> None:  # noqa: FBT001
+    restoring = opened(Checkpoint(5, spans=(Span(10, 10, 0),), parts=(Budget(1, 7.0),)))
+    working = opened(Checkpoint(5))
+    over = opened(Checkpoint(5))
+    over.admit(LogPage(ended=True), 0.0)
+    assert [ledger.checkpoint(clean=clean).clean for ledger in (restoring, working, over)] == [clean] * 3
+
+
+def test_a_checkpoint_has_the_mark_below_what_is_open() -> None:
+    ledger = opened(Checkpoint(5), size=1)
+    ledger.admit(page("10a", "20b", "30c"), 0.0)
+    first = ledger.take(1)
+    finish(ledger, first)
+    assert ledger.checkpoint(clean=True) == Checkpoint(10)
+
+
+# What is held
+
+
+def test_what_is_held_counts_twice_its_bytes_until_it_is_finished() -> None:
+    ledger = opened(size=1)
+    records, large = (at(1, 10), at(3, 30)), at(2, 20)
+    size = 2 * len(large.event)
+    owners = ledger.admit(LogPage(records, (Rejected(large, "7 MB"),)), 0.0).owners
+    assert ledger.held_bytes == 3 * size
+    finish(ledger, owners[0])
+    assert ledger.held_bytes == 2 * size
+    finish(ledger, ledger.take(1))
+    assert ledger.held_bytes == size
+    ledger.admit(LogPage(rejected=(Rejected(at(4, 40), "7 MB"),)), 0.0)
+    assert ledger.held_bytes == 2 * size
+
+
+def test_what_turns_out_to_be_finished_while_restoring_is_not_held() -> None:
+    ledger = opened(Checkpoint(5, spans=(Span(30, 30, 0),), parts=(Budget(1, 7.0),)))
+    size = 2 * len(at(1, 10).event)
+    ledger.admit(page("10a", "20b"), 0.0)
+    assert ledger.held_bytes == 2 * size
+    ledger.admit(page("30a", "40c", first=3), 0.0)
+    assert ledger.held_bytes == 3 * size  # 10a was finished before
+    assert len(ledger.buffer) == 2
+
+
 # What is not delivered
 
 
@@ -190,7 +259,7 @@ def test_too_large_records_belong_to_an_owner_that_is_in_nobodys_way() -> None:
 
 
 def test_what_nobody_wants_may_be_too_large() -> None:
-    ledger = Ledger(Checkpoint(), rule(), lambda record: False)
+    ledger = Ledger(Checkpoint(), rule(), lambda record: record.position != 10)
     assert ledger.admit(LogPage(rejected=(Rejected(at(1, 10), "7 MB"),)), 0.0).owners == []
     assert ledger.mark == 10
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import EVERY_LANE, Sightings, expired, has_ended, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
 from esm.model import Lane
 
 P, Q = Lane("p"), Lane("q")
@@ -30,7 +30,7 @@ def test_children_wait_for_their_parents_end() -> None:
     assert now(listing(P, C, D), {"p"}) == {"c", "d"}
 
 
-def test_t6_a_closed_shard_that_was_never_read_is_read() -> None:
+def test_a_closed_shard_that_was_never_read_is_read() -> None:
     assert now(listing(P)) == {"p"}
 
 
@@ -53,7 +53,7 @@ def test_a_grandchild_waits_for_its_parent() -> None:
     assert now(listing(P, C, grandchild), {"p"}) == {"c"}
 
 
-def test_t20_children_that_a_parent_names_are_known_before_they_are_listed() -> None:
+def test_children_that_a_parent_names_are_known_before_they_are_listed() -> None:
     assert now(listing(P).children([C, D]), {"p"}) == {"c", "d"}
 
 
@@ -88,6 +88,16 @@ def test_rows_go_once_their_children_have_begun_and_nobody_lists_them() -> None:
 def test_rows_stay_while_their_lane_is_listed_or_has_not_ended() -> None:
     assert expired([row("p", 9, ended=True), row("c", 5)], {"p": P, "c": C}) == []
     assert expired([row("p", 9), row("c", 5)], {"c": C}) == []
+
+
+def test_a_row_is_forgotten_when_several_looks_in_a_row_agree() -> None:
+    p, q = row("p", 9, ended=True), row("q", 9, ended=True)
+    first = looked_at([p], {})
+    second = looked_at([p, q], first)
+    assert (first, second) == ({"p": 1}, {"p": 2, "q": 1})
+    assert looked_at([q], second) == {"q": 2}  # `p` is listed again: it begins anew
+    assert looked_at([p, q], looked_at([q], second)) == {"p": 1, "q": 3}
+    assert ENOUGH_LOOKS == 3
 
 
 def test_a_source_that_lists_nothing_is_not_believed() -> None:

@@ -13,7 +13,7 @@ from esm.checkpoint import Budget
 from esm.core.log_judging import RetryRule, cut_off, doomed, judge_log, spent
 from esm.core.partial import Reports, offset_id
 from esm.core.parts import Part
-from esm.model import Errored, Outcome, Record, Refused, Reply, Returned
+from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 REPORTS = RetryRule(reports=Reports.LOWEST)
 FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")
@@ -113,6 +113,29 @@ def test_n_retries_are_n_and_one_deliveries() -> None:
         (one,) = verdict.pending
     assert (deliveries, verdict.drop.attempts, verdict.drop.condition) == (4, 4, "RetryAttemptsExhausted")
     assert verdict.drop.reply == FAILED
+
+
+def test_a_batch_is_given_up_as_a_whole_but_with_bisect_only_a_single_record_is() -> None:
+    drop = judge_log(THREE, FAILED, RetryRule(0), 0.0).drop
+    assert drop == Drop(THREE.records, "RetryAttemptsExhausted", 1, FAILED)
+    tried = with_budget(THREE, attempts=5, first_failed=0.0)
+    assert doomed(tried, RetryRule(4), 0.0) == Drop(THREE.records, "RetryAttemptsExhausted", 5)
+    assert doomed(tried, RetryRule(5), 0.0) is None
+    assert doomed(tried, RetryRule(4, bisect=True), 0.0) is None
+    single = with_budget(part("10a"), attempts=5, first_failed=0.0)
+    assert doomed(single, RetryRule(4, bisect=True), 0.0) == Drop(single.records, "RetryAttemptsExhausted", 5)
+
+
+def test_what_somebody_gave_up_is_doomed_whatever_the_rule_says() -> None:
+    tried = Part(THREE.records, Budget(2, 1.0, given_up=True), reply=FAILED)
+    drop = Drop(THREE.records, "RetryAttemptsExhausted", 2, FAILED)
+    assert [
+        doomed(tried, rule, 99.0) for rule in (RetryRule(), RetryRule(9, bisect=True), RetryRule(age=1.0))
+    ] == [
+        drop,
+        drop,
+        drop,
+    ]
 
 
 def test_infinite_retries_never_end() -> None:
@@ -224,6 +247,48 @@ def test_a_record_is_as_old_as_allowed() -> None:
     assert doomed(Part((at(1, 10),)), RetryRule(age=60.0), 60.0) is None
 
 
+def test_what_grew_too_old_is_told_with_the_last_answer() -> None:
+    tried = Part((at(1, 10, arrived=0.0),), Budget(2, 60.0), reply=FAILED)
+    drop = doomed(tried, RetryRule(age=60.0), 61.0)
+    assert drop == Drop(tried.records, "RecordAgeExceeded", 2, FAILED)
+
+
+# What is told
+
+
+@pytest.mark.parametrize("bisect", [True, False])
+@pytest.mark.parametrize(
+    ("reply", "outcome", "why"),
+    [
+        (FAILED, Outcome.FUNCTION_ERROR, "boom"),
+        (Errored(Outcome.TIMEOUT, "slow"), Outcome.TIMEOUT, "slow"),
+        (reported("10"), Outcome.PARTIAL, "the first record was reported"),
+        (
+            Returned(b"-"),
+            Outcome.FUNCTION_ERROR,
+            "the answer is not JSON, so the whole batch is treated as failed",
+        ),
+    ],
+)
+def test_a_verdict_says_why(reply: Reply, outcome: Outcome, why: str, bisect: bool) -> None:  # noqa: FBT001
+    verdict = judge_log(THREE, reply, RetryRule(bisect=bisect, reports=Reports.LOWEST), 0.0)
+    assert (verdict.outcome, verdict.why, verdict.retry_after) == (outcome, why, None)
+    spent_at_once = judge_log(part("10a"), reply, RetryRule(0, bisect=bisect, reports=Reports.LOWEST), 0.0)
+    assert (spent_at_once.outcome, spent_at_once.why) == (outcome, why)
+    assert spent_at_once.drop == Drop(part("10a").records, "RetryAttemptsExhausted", 1, reply)
+
+
+def test_a_refusal_says_why() -> None:
+    verdict = judge_log(THREE, Refused(Outcome.UNREACHABLE, "nobody there"), RetryRule(), 0.0)
+    assert (verdict.outcome, verdict.why, verdict.retry_after) == (Outcome.UNREACHABLE, "nobody there", None)
+
+
+def test_what_is_left_of_a_partial_answer_remembers_it() -> None:
+    """In case it grows too old before it is sent again."""
+    answer = reported("20")
+    assert judge_log(THREE, answer, REPORTS, 0.0).pending[0].reply == answer
+
+
 # What a crash does: D25
 
 
@@ -256,6 +321,14 @@ def test_with_bisect_a_crash_halves() -> None:
     assert positions(cut_off(sent, RetryRule(0, bisect=True), 0.0)) == [[10], [20, 30]]
 
 
+def test_with_bisect_two_records_are_halved_by_a_crash_and_one_is_counted() -> None:
+    rule = RetryRule(0, bisect=True)
+    two, one = (with_budget(each, in_flight=True) for each in (part("10a", "20b"), part("10a")))
+    assert positions(cut_off(two, rule, 9.0)) == [[10], [20]]
+    (counted,) = cut_off(one, rule, 9.0)
+    assert counted.budget == Budget(1, 9.0, cuts=1)
+
+
 def test_what_was_not_being_sent_is_as_it_was() -> None:
     one = with_budget(THREE, attempts=2, first_failed=0.0)
     assert cut_off(one, RetryRule(bisect=True), 5.0) == (one,)
@@ -271,9 +344,8 @@ def test_what_is_given_up_stays_given_up() -> None:
 
 
 def test_what_is_too_large_is_never_sent() -> None:
-    drop = doomed(Part((at(1, 10),), too_large="7 MB"), RetryRule(), 0.0)
-    assert drop is not None
-    assert drop.condition == "MaximumPayloadSizeExceeded"
+    large = Part((at(1, 10),), too_large="7 MB")
+    assert doomed(large, RetryRule(), 0.0) == Drop(large.records, "MaximumPayloadSizeExceeded", 0)
 
 
 REPLIES = st.one_of(

@@ -1,5 +1,7 @@
 """Owners and their parts."""
 
+from math import inf
+
 from core_log_records import part, places, positions
 from core_records import PATIENT
 from hypothesis import given
@@ -42,6 +44,18 @@ def test_parts_that_share_no_key_with_the_first_become_others() -> None:
     assert (sorted(map(str, owner.keys)), list(other.keys), other.known) == (["a", "c"], ["b"], True)
 
 
+def test_two_parts_may_be_enough_to_be_split() -> None:
+    owner = Owner([part("10a"), part("20b", first=2)], KEY)
+    (other,) = owner.split_off()
+    assert (positions(owner.parts), positions(other.parts)) == ([[10]], [[20]])
+    assert (list(owner.keys), owner.split_off(), other.split_off()) == (["a"], [], [])
+
+
+def test_an_owner_may_be_sent_at_once_and_was_never_refused() -> None:
+    owner = Owner([part("10a")], KEY)
+    assert (owner.due, owner.refusals) == (-inf, 0)
+
+
 def test_a_part_behind_two_others_keeps_both_together() -> None:
     """Otherwise 40 might be sent before 20."""
     owner = Owner([part("10a"), part("20b", first=2), part("30a", "40b", first=3)], KEY)
@@ -53,9 +67,11 @@ def test_a_lane_in_order_is_never_split() -> None:
 
 
 def test_what_is_never_sent_holds_no_key() -> None:
-    owner = Owner([part("10a")], None)
+    owner = Owner([part("10a"), part("20b", first=2)], None)
     assert list(owner.keys) == []
     assert owner.split_off() == []
+    assert owner.finished(owner.first.records) == []
+    assert positions(owner.parts) == [[20]]
     assert owner.finished(owner.first.records) == []
 
 

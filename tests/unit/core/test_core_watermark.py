@@ -43,6 +43,14 @@ def test_an_empty_page_moves_the_end_of_the_one_before() -> None:
     assert mark.mark == 30
 
 
+def test_a_lane_that_was_never_read_may_begin_with_an_empty_page() -> None:
+    mark = Watermark(None)
+    mark.opened([], 30)
+    assert mark.mark == 30
+    mark.opened([], 40)
+    assert mark.mark == 40
+
+
 def test_the_mark_never_goes_back() -> None:
     mark = Watermark(50)
     mark.opened([], 30)
@@ -62,6 +70,20 @@ def test_pages_that_are_settled_as_a_whole_become_two_positions() -> None:
     assert len(mark._pages) == 2
     mark.settled([stuck])
     assert (mark.mark, len(mark), mark._pages) == (100_001, 0, [])
+
+
+def test_what_is_open_further_on_keeps_no_page_from_becoming_two_positions() -> None:
+    mark = Watermark(0)
+    stuck, late = at(1, 1), at(2_002, 2_002)
+    mark.opened([stuck], None)
+    for first in (2, 1_002):
+        records = [at(seq, seq) for seq in range(first, first + 1_000)]
+        mark.opened(records, None)
+        mark.settled(records)
+    mark.opened([late], None)
+    assert mark.runs() == [(2, 2_001)]
+    assert [page.count for page in mark._pages] == [1, 2_000, 1]
+    assert [page.positions is None for page in mark._pages] == [False, True, False]
 
 
 PAGES = st.lists(st.tuples(st.integers(0, 6), st.one_of(st.none(), st.integers(0, 4))), min_size=1, max_size=12)

@@ -80,15 +80,17 @@ class NotedStore:
 
 
 class NotedDestination:
-    """Takes notices; while `down` it does not."""
+    """Takes notices, each in `takes` seconds; while `down` it does not."""
 
     def __init__(self) -> None:
         self.notices: list[tuple[float, Notice]] = []
         self.tried: list[float] = []
         self.down = False
+        self.takes = 0.0
 
     async def deliver(self, notice: Notice) -> None:
         self.tried.append(now())
+        await asyncio.sleep(self.takes)
         if self.down:
             raise Undeliverable("closed")
         self.notices.append((now(), notice))

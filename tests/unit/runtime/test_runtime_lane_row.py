@@ -12,7 +12,7 @@ from esm.checkpoint import Checkpoint, LaneRow, Start
 from esm.errors import LostLease, StoreFailed
 from esm.runtime.committer import Committer
 from esm.runtime.lane_happenings import Committed, Stalled, Unstalled
-from esm.runtime.lane_row import HeldRow, resolve_start, take_row
+from esm.runtime.lane_row import HeldRow, SeenRows, resolve_start, take_row
 from esm.runtime.stall import Stall
 from esm.stores import MemoryStore
 from esm.testing import loop
@@ -27,9 +27,11 @@ class Flaky:
     script: list[str] = field(default_factory=list)
     rows: MemoryStore = field(default_factory=MemoryStore)
     takes: float = 0.0
+    views: int = 0
     written: list[tuple[float, LaneRow]] = field(default_factory=list)
 
     async def view(self, scope: str) -> Collection[LaneRow]:
+        self.views += 1
         return await self.rows.view(scope)
 
     async def swap(self, old: LaneRow | None, new: LaneRow) -> bool:
@@ -71,7 +73,7 @@ async def test_two_cannot_take_a_lane_at_once() -> None:
     assert sorted(type(result).__name__ for result in results) == ["HeldRow", "LostLease"]
 
 
-async def test_t2_whoever_lost_a_lane_cannot_write_it_even_under_the_same_name() -> None:
+async def test_whoever_lost_a_lane_cannot_write_it_even_under_the_same_name() -> None:
     store = Flaky()
     row = await taken(store)
     other = await taken(store)
@@ -127,6 +129,59 @@ async def test_a_start_is_asked_for_once() -> None:
     first = await resolve_start(store, "scope", FakeLogSource(log, faults, Start(5.0)))
     second = await resolve_start(store, "scope", FakeLogSource(log, faults, Start(9.0)))
     assert (first, second) == (Start(5.0), Start(5.0))
+
+
+async def seen(store: Flaky) -> SeenRows:
+    return SeenRows(store, "scope", await store.view("scope"))
+
+
+async def test_lanes_that_begin_do_not_each_read_all_rows() -> None:
+    store = Flaky()
+    for lane in ("a", "b"):
+        await (await take_row(store, "scope", lane, "before")).commit(Checkpoint(7))
+    rows = await seen(store)
+    store.views = 0
+    old, new = await rows.take("a", "us"), await rows.take("c", "us")
+    assert (old.found, new.found) == (Checkpoint(7), Checkpoint())
+    await old.commit(Checkpoint(9))
+    rows.leave(old)
+    assert (await rows.take("a", "us again")).found == Checkpoint(9)
+    assert store.views == 0
+
+
+async def test_what_was_seen_is_believed_once() -> None:
+    store = Flaky()
+    rows = await seen(store)
+    theirs = await taken(store, "them")
+    await theirs.commit(Checkpoint(7))
+    with pytest.raises(LostLease):
+        await rows.take("lane", "us")
+    assert (await rows.take("lane", "us")).found == Checkpoint(7)
+
+
+async def test_a_row_is_read_again_if_taking_it_or_writing_it_was_not_answered() -> None:
+    store = Flaky(["lost"])
+    rows = await seen(store)
+    with pytest.raises(StoreFailed):
+        await rows.take("lane", "us")
+    row = await rows.take("lane", "us")
+    assert row.row.epoch == 2
+    store.script = ["lost"]
+    with pytest.raises(StoreFailed):
+        await row.commit(Checkpoint(7))
+    rows.leave(row)
+    assert (await rows.take("lane", "us")).found == Checkpoint(7)
+
+
+async def test_a_row_that_was_lost_is_read_again() -> None:
+    store = Flaky()
+    rows = await seen(store)
+    row = await rows.take("lane", "us")
+    await (await taken(store, "them")).commit(Checkpoint(7))
+    with pytest.raises(LostLease):
+        await row.commit(Checkpoint(1))
+    rows.leave(row)
+    assert (await rows.take("lane", "us")).found == Checkpoint(7)
 
 
 # The committer

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -189,6 +190,19 @@ async def test_a_refusal_costs_nothing() -> None:
 
 
 @virtual
+async def test_a_target_that_denies_us_for_a_day_costs_a_stream_no_record() -> None:
+    denied = Turn(Refused(Outcome.MISCONFIGURED, "401"))
+    day = 24 * 3600.0
+    rig = LogRig(LogOptions(maximum_retry_attempts=0), lambda _: denied if now() < day else SUCCESS)
+    ids = rig.put("ab")
+    async with rig.running(day + 600.0):
+        await asyncio.sleep(day - 1.0)
+        assert (await rig.store.checkpoint()).at is None
+        assert len(rig.function.calls) < 3 * day / 60
+    assert (rig.function.calls[-1][1], rig.destination.given, rig.told.of(Dropped)) == (ids, [], [])
+
+
+@virtual
 async def test_a_partial_answer_restarts_the_budget() -> None:
     """Five deliveries of the bad record, and a count of four, as seen on AWS."""
     partial = Turn(Returned(b'{"batchItemFailures": [{"itemIdentifier": "s00:00002:c"}]}'))
@@ -282,7 +296,7 @@ async def test_a_destination_that_fails_is_tried_again_and_then_the_next_one() -
 
 
 @virtual
-async def test_t8_while_no_destination_answers_the_lane_stalls_and_nothing_is_skipped() -> None:
+async def test_while_no_destination_answers_the_lane_stalls_and_nothing_is_skipped() -> None:
     rig = LogRig(LogOptions(maximum_retry_attempts=0), in_turn([FAILURE]))
     rig.destination.down = True
     ids = rig.put("a")
@@ -332,6 +346,16 @@ async def test_commits_are_gathered_over_the_interval() -> None:
         pass
     written = [at for at, _ in rig.store.commits()]
     assert written == pytest.approx([1.0, 6.0, 11.0, 16.0, 30.0])
+
+
+@virtual
+async def test_nothing_counts_as_done_before_the_function_has_answered() -> None:
+    rig = LogRig(LogOptions(checkpoint_interval=0.1), lambda _: Turn(SUCCESS.reply, 20.0))
+    rig.put("ab")
+    async with rig.running(30.0):
+        pass
+    moved = [at for at, checkpoint in rig.store.commits() if checkpoint.at is not None]
+    assert moved[0] == 20.0
 
 
 @virtual
@@ -614,10 +638,69 @@ async def test_rows_of_ended_shards_are_cleaned_up_when_nobody_lists_them() -> N
     child, other = rig.log.split("s00")
     rig.put("a", shard=child.name)
     rig.put("b", shard=other.name)
-    async with rig.running(20.0):
+    async with rig.running(2_000.0):
         await asyncio.sleep(10.0)
         rig.log.forget("s00")
     assert {row.lane for row in await rig.store.rows.view("id")} == {"*", child.name, other.name}
+
+
+@virtual
+async def test_a_shard_that_a_listing_leaves_out_for_a_while_is_not_read_again_after_a_restart() -> None:
+    rig = LogRig()
+    ids = rig.put("ab")
+    for child in rig.log.split("s00"):
+        ids += rig.put("c", shard=child.name)
+    async with rig.running(1_000.0):
+        await asyncio.sleep(200.0)
+        shard = rig.log.shards["s00"]
+        rig.log.forget("s00")
+        await asyncio.sleep(600.0)
+        rig.log.shards["s00"] = shard
+        rig.log.wake()
+    rig.anew()
+    async with rig.running(1_100.0):
+        pass
+    assert sorted(rig.function.given) == sorted(ids)
+
+
+@virtual
+async def test_rows_are_not_cleaned_up_while_the_source_does_not_answer() -> None:
+    rig = LogRig()
+    rig.put("a")
+    for child in rig.log.split("s00"):
+        rig.put("b", shard=child.name)
+    async with rig.running(3_000.0):
+        await asyncio.sleep(10.0)
+        rig.log.forget("s00")
+        await asyncio.sleep(1.0)
+        rig.rates["listing fails"] = 1.0
+        rig.log.wake()
+    assert "s00" in {row.lane for row in await rig.store.rows.view("id")}
+
+
+@virtual
+async def test_a_destination_may_take_as_long_as_it_says() -> None:
+    rig = LogRig(LogOptions(maximum_retry_attempts=0), lambda _: FAILURE)
+    rig.plan = replace(rig.plan, on_failure=[replace(rig.plan.on_failure[0], patience=500.0)])
+    rig.anew()
+    rig.destination.takes = 300.0
+    rig.put("a")
+    async with rig.running(1_000.0):
+        pass
+    assert [at for at, _ in rig.destination.notices] == [300.0]
+    assert not rig.told.of(DestinationFailed)
+
+
+@virtual
+async def test_a_destination_that_never_answers_is_left_after_what_it_says() -> None:
+    rig = LogRig(LogOptions(maximum_retry_attempts=0), lambda _: FAILURE, destinations=2)
+    rig.destination.takes = 10_000.0
+    rig.put("a")
+    async with rig.running(1_000.0):
+        pass
+    failed = rig.told.of(DestinationFailed)
+    assert [told.why for told in failed] == ["no answer within 120 s"] * 3
+    assert len(rig.destinations[1].notices) == 1
 
 
 # What can be seen
@@ -672,7 +755,7 @@ async def test_a_lane_behind_a_stuck_record_stops_reading_and_says_which_one() -
     async with rig.running(60.0):
         pass
     (crowded,) = rig.told.of(Crowded)
-    assert (crowded.held_by, crowded.records >= 100_000) == (ids[0], True)
+    assert (crowded.held_by, crowded.key, crowded.records >= 100_000) == (ids[0], "a", True)
     assert len(rig.function.given) < 120_000
 
 

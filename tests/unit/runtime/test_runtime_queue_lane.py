@@ -88,6 +88,17 @@ async def test_without_a_window_what_one_read_brought_is_sent() -> None:
     assert rig.function.times == [3.0]
 
 
+@virtual
+async def test_nothing_is_deleted_before_the_function_has_answered() -> None:
+    rig = Rig(QueueOptions(), script=lambda _: lasting(20.0))
+    sent = rig.send(2)
+    async with rig.running(30.0):
+        await asyncio.sleep(19.0)
+        assert (len(rig.function.given), rig.wire.done, len(rig.queue.messages)) == (2, [], len(sent))
+        await asyncio.sleep(2.0)
+        assert (len(rig.wire.done), len(rig.queue.messages)) == (2, 0)
+
+
 # Reading
 
 

@@ -22,8 +22,16 @@ def test_shards_have_their_parents() -> None:
     )
 
 
-def test_a_parent_that_is_gone_is_none() -> None:
-    assert lanes_of([Stream(OLD, (Shard("b", "a"),))]) == (Lane("2026-01-01T00:00:00.000/b"),)
+def test_what_is_gone_is_still_named_because_it_may_be_worked_off() -> None:
+    label, later = "2026-01-01T00:00:00.000", "2026-01-02T00:00:00.000"
+    assert lanes_of([Stream(OLD, (Shard("b", "a"),))]) == (Lane(f"{label}/b", (f"{label}/a",)),)
+    gone = Stream(OLD, (Shard("a"), Shard("b", "a")))
+    everything = (f"{label}/a", f"{label}/b")
+    assert lanes_of([gone, Stream(NEW)], [Stream(NEWEST, (Shard("c"),))]) == lanes_of([gone])
+    assert lanes_of([Stream(NEW, (Shard("c"), Shard("d", "c")))], [gone]) == (
+        Lane(f"{later}/c", everything),
+        Lane(f"{later}/d", (f"{later}/c",)),
+    )
 
 
 def test_a_shard_waits_to_be_listed_until_its_ancestors_are() -> None:
@@ -35,6 +43,8 @@ def test_a_shard_waits_to_be_listed_until_its_ancestors_are() -> None:
         return [shard_of(lane.name) for lane in lanes_of([Stream(OLD, shards, on)])]
 
     assert listed(a, c, z, y, on=True) == ["a", "z", "y"]
+    assert listed(a, c, Shard("d", "c", "50"), z, y, on=True) == ["a", "z", "y"]  # nor what comes from it
+    assert listed(Shard("e", "d", "60"), Shard("d", "c", "50"), a, c, z, y, on=True) == ["a", "z", "y"]
     assert listed(a, b, c, z, y, on=True) == ["a", "b", "c", "z", "y"]
     assert listed(c, z, y, on=True) == ["c", "z", "y"]  # `a` was trimmed, and so was `b`
     assert listed(a, c, on=False) == ["a", "c"]  # where nothing comes any more, a closed shard may be the last
@@ -47,7 +57,7 @@ def test_the_last_shards_of_a_stream_come_before_the_first_of_the_next() -> None
     leaves = ("2026-01-01T00:00:00.000/b", "2026-01-01T00:00:00.000/c")
     assert lanes["2026-01-02T00:00:00.000/a"] == leaves
     assert lanes["2026-01-02T00:00:00.000/d"] == ("2026-01-02T00:00:00.000/a",)
-    assert lanes["2026-01-02T00:00:00.000/e"] == leaves
+    assert lanes["2026-01-02T00:00:00.000/e"] == ("2026-01-02T00:00:00.000/trimmed", *leaves)
     assert lanes["2026-01-01T00:00:00.000/a"] == ()
 
 

@@ -428,6 +428,26 @@ def test_throttles_pass_without_loss(code: str) -> None:
     run(main())
 
 
+def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_nothing() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.table.put("a")
+        fake.table.put("b")
+        (shard,) = fake.table.stream.shards.values()
+        change = shard.records[1]["dynamodb"]
+        good, change["SequenceNumber"] = change["SequenceNumber"], "49-b"
+        source = a_source(fake)
+        (lane,) = await first_lanes(source)
+        async with source.open(lane, OLDEST) as reader:
+            with pytest.raises(Disconnected, match=r"what is no number.*'49-b'") as raised:
+                await reader.read(10, 0)
+            assert raised.value.code == "BadAnswer"
+            change["SequenceNumber"] = good
+            assert values([await reader.read(10, 0)]) == ["a", "b"]
+
+    run(main())
+
+
 def test_a_missing_stream_is_a_lasting_problem() -> None:
     async def main() -> None:
         fake = FakeStreams(now)
@@ -464,7 +484,76 @@ def test_a_table_is_followed_from_stream_to_stream(*, lists_old_streams: bool) -
         assert lanes[new].parents == (old,)
         assert await drain(source) == ["a", "b"]
         fake.table.forget_stream()
-        assert [lane.parents for lane in await anext(sets)] == [()]
+        assert [(lane.name, lane.parents) for lane in await anext(sets)] == [(new, (old,))]
+
+    run(main())
+
+
+def test_a_former_stream_that_the_server_does_not_list_is_read_on_after_a_restart() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.lists_old_streams = False
+        fake.table.put("a")
+        old = [lane.name for lane in await first_lanes(a_source(fake, table=True))]
+        fake.table.roll()
+        fake.table.put("b")
+        fake.table.create()
+        fake.table.put("c")
+        source = a_source(fake, table=True)
+        source.recall(old)
+        lanes = {lane.name: lane for lane in await first_lanes(source)}
+        assert (len(lanes), old[0] in lanes) == (3, True)
+        assert await drain(source) == ["a", "b", "c"]
+        later = a_source(fake, table=True)
+        assert await read_some(later, lanes[old[0]])  # by its name, without being listed
+
+    run(main())
+
+
+def test_what_cannot_be_recalled_is_no_problem() -> None:
+    """A stream that is gone, and rows from when the mapping had another source."""
+
+    async def main() -> None:
+        fake = FakeStreams(now)
+        source = a_source(fake, table=True)
+        source.recall(["shardId-000000000000", "2000-01-01T00:00:00.000/shardId-1"])
+        fake.raises["DescribeStream"].append(refused("ValidationException", "DescribeStream"))
+        assert len(await first_lanes(source)) == 1
+        asked = [arguments["StreamArn"] for operation, arguments in fake.asked if operation == "DescribeStream"]
+        assert asked == [f"{TABLE}/stream/", f"{TABLE}/stream/2000-01-01T00:00:00.000", fake.table.stream.arn]
+
+    run(main())
+
+
+def test_a_former_stream_that_cannot_be_asked_about_holds_up_the_listing() -> None:
+    """Without it, what followed it would be taken for a beginning."""
+
+    async def main() -> None:
+        fake = FakeStreams(now)
+        fake.lists_old_streams = False
+        old = [lane.name for lane in await first_lanes(a_source(fake, table=True))]
+        fake.table.create()
+        source = a_source(fake, table=True)
+        source.recall(old)
+        fake.raises["DescribeStream"].append(refused("LimitExceededException", "DescribeStream"))
+        with pytest.raises(Disconnected):
+            await first_lanes(source)
+        assert len(await first_lanes(source)) == 2
+
+    run(main())
+
+
+def test_a_stream_that_is_missing_for_a_while_waits_for_itself_never() -> None:
+    async def main() -> None:
+        fake = FakeStreams(now)
+        source = a_source(fake, table=True)
+        sets = source.lanes()
+        await anext(sets)
+        fake.table.create()
+        before = await anext(sets)
+        fake.raises["DescribeStream"].append(refused("ResourceNotFoundException", "DescribeStream"))
+        assert [lane.name for lane in await anext(sets)] == [lane.name for lane in before][1:]
+        assert await anext(sets) == before
 
     run(main())
 

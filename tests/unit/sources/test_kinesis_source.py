@@ -21,7 +21,7 @@ def a_record(number: int, data: str = "SGk=") -> dict[str, object]:
 
 
 async def test_all_pages_of_a_listing_are_read() -> None:
-    """T7: a stream with more shards than fit into one answer."""
+    """A stream may have more shards than fit into one answer."""
     kinesis = StubKinesis([a_shard("a")], [a_shard("b", "a")], [a_shard("c", "a", "b")])
     lanes = await anext(a_source(kinesis).lanes())
     assert list(lanes) == [Lane("a"), Lane("b", ("a",)), Lane("c", ("a", "b"))]
@@ -206,6 +206,22 @@ async def test_an_answer_that_is_none_moves_nothing(body: bytes) -> None:
         with pytest.raises(Disconnected) as raised:
             await reader.read(1, 0)
     assert raised.value.code == "BadAnswer"
+
+
+@pytest.mark.parametrize("number", ["abc", "", "1.5", "0x10"])
+async def test_a_sequence_number_that_is_no_number_is_a_bad_answer_and_moves_nothing(number: str) -> None:
+    kinesis = StubKinesis()
+    good, odd = a_record(7), {**a_record(8), "SequenceNumber": number}
+    async with a_source(kinesis).open(LANE, Start()) as reader:
+        for page in ([odd], [good, odd, good], [odd, good]):
+            kinesis.answers.extend([{"ShardIterator": "i"}] if page == [odd] else [])
+            kinesis.answers.append({"Records": page, "NextShardIterator": "j"})
+            with pytest.raises(Disconnected, match=f"what is no number.*{number!r}") as raised:
+                await reader.read(9, 0)
+            assert raised.value.code == "BadAnswer"
+        kinesis.answers.append({"Records": [good], "NextShardIterator": "j"})
+        read = await reader.read(9, 0)
+    assert [(record.seq, record.position) for record in read.records] == [(0, 7)]
 
 
 # Checks

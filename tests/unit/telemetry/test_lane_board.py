@@ -95,7 +95,7 @@ LOST = RecordsLost("stream", "s-1", 12)
         ),
         ([FAILED, Dropped("stream", "s-1", 1, "RetryAttemptsExhausted", "dlq")], "OK"),
         ([REFUSED, Dropped("stream", "s-1", 1, "RecordAgeExceeded", None)], "PROBLEM: Target unreachable: why"),
-        ([WORKED, Crowded("stream", "s-1", "r", 100_000), NotMoving("stream", "s-1", 300.0, "why")], "OK"),
+        ([WORKED, Crowded("stream", "s-1", "r", "k", 100_000), NotMoving("stream", "s-1", 300.0, "why")], "OK"),
     ],
 )
 def test_the_result_follows_the_lanes(board: StatusBoard, told: Sequence[Happening], result: str) -> None:
@@ -166,7 +166,7 @@ def test_the_last_error_tells_of_lanes(board: StatusBoard, told: Happening, text
         LaneEnded("stream", "s-1", ["s-2"]),
         LaneStopped("stream", "s-1", 5),
         Unstalled("stream", "s-1"),
-        Crowded("stream", "s-1", "r", 100_000),
+        Crowded("stream", "s-1", "r", "k", 100_000),
         Committed("stream", "s-1", 5, 0, 0),
         Bisected("stream", "s-1", "b", 10),
         Retried("stream", "s-1", "b", 10, "partial", 1, 1.0),

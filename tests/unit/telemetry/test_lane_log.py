@@ -44,7 +44,7 @@ EACH: list[tuple[LaneHappening, Level]] = [
     (DestinationFailed("stream", "s-1", "dlq", 1, "denied", 1.0), "error"),
     (Stalled("stream", "s-1", "the store fails"), "error"),
     (Unstalled("stream", "s-1"), "info"),
-    (Crowded("stream", "s-1", "r-1", 100_000), "warning"),
+    (Crowded("stream", "s-1", "r-1", "k", 100_000), "warning"),
     (Committed("stream", "s-1", HUGE, 0, 0), "debug"),
     (RecordsLost("stream", "s-1", 12), "error"),
     (RecordsLost("stream", "s-1", 0), "error"),
@@ -91,6 +91,11 @@ def test_a_lane_that_does_not_move_is_told_with_why() -> None:
     (line,) = lines([NotMoving("stream", "s-1", 300.2, "the store fails")])
     assert line["message"] == "lane does not move although there is data"
     assert (line["seconds"], line["reason"]) == (300, "the store fails")
+
+
+def test_a_lane_that_reads_nothing_more_says_which_record_and_key_hold_it() -> None:
+    (line,) = lines([Crowded("stream", "s-1", "r-1", "k\udcff" + "y" * 600, 100_000)])
+    assert (line["record_id"], line["key"][:7], len(line["key"])) == ("r-1", r"k\udcff", 500)
 
 
 @pytest.mark.parametrize(("lost", "said"), [(12, 12), (0, "unknown")])
