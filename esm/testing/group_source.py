@@ -7,6 +7,7 @@ coordinator would take; what was lost and came back is left out in between.
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow, Position
 from esm.core.packing import Newer, pack, unpack
@@ -159,22 +160,18 @@ class FakeTopicReader:
         )
 
 
+@dataclass(slots=True)
 class Link:
-    """Between one member and its group."""
+    """Between one member and its group. `latest`: the mapping begins with what comes."""
 
-    def __init__(
-        self,
-        group: FakeGroup,
-        faults: Faults,
-        process: Process,
-        member: FakeMember,
-        latest: bool,  # noqa: FBT001
-    ) -> None:
-        self.latest = latest
-        self.group = group
-        self.faults = faults
-        self.process = process
-        self.member = member
+    group: FakeGroup
+    faults: Faults
+    process: Process
+    member: FakeMember
+    latest: bool
+    rows: FakeGroupRows = field(init=False)
+
+    def __post_init__(self) -> None:
         self.rows = FakeGroupRows(self)
 
     def may_write(self, lane: str) -> bool:
