@@ -613,3 +613,25 @@ def test_a_lane_is_finished_once_it_has_ended_and_all_of_it_is(ended: bool) -> N
     assert not ledger.is_finished
     finish(ledger, ledger.take(1))
     assert ledger.is_finished == ended
+
+
+def test_a_hundred_workers_have_a_key_each_as_long_as_there_are_keys() -> None:
+    ledger = opened(size=100, factor=100)
+    ledger.admit(LogPage(tuple(at(n, n, f"k{n % 80}") for n in range(1, 801))), 0.0)
+    owners = []
+    for busy in range(100):
+        if not ledger.buffer.ready:
+            break
+        owners.append(ledger.take(100 - busy))
+    assert len(owners) == 80
+    assert all(len(set(owner.keys)) == 1 for owner in owners)
+
+
+def test_records_without_a_key_come_back_to_the_part_they_were_in() -> None:
+    log = (structs.replace(at(1, 10), key=None), structs.replace(at(2, 20), key=None), at(3, 30))
+    checkpoint = Checkpoint(0, spans=(Span(20, 20, 0),), parts=(Budget(1, 0.0),))
+    ledger = opened(checkpoint, size=9)
+    (owner,) = ledger.admit(LogPage(log), 0.0).owners
+    assert [record.position for record in owner.first.records] == [20]
+    assert [record.position for record in ledger.take(1).first.records] == [30]
+    assert ledger.mark == 10
