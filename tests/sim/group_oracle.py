@@ -58,7 +58,7 @@ class GroupOracle:
             f"{left} were finished, and {lane} given back without a commit",
         )
         self.excused.update(set(left) - self.elsewhere)
-        if not clean:
+        if not clean or self._may_be_unwritten:
             self.records.cuts += 1
 
     def uncommitted(self, lane: str) -> list[str]:
@@ -76,6 +76,7 @@ class GroupOracle:
     def cut_off(self, ids: list[str]) -> None:
         """A call was given up by whoever waited for it."""
         must(not self.calm, f"{ids} were cut off, and there was time")
+        self.records.cuts += 1
 
     def text_lost(self, lane: str) -> None:
         """Until the next commit nobody can know what is finished above the offset."""
@@ -91,6 +92,12 @@ class GroupOracle:
         """A destination has them, from whoever had the partition when it was asked."""
         self.records.given_up(ids, condition)
         self.elsewhere.update(ids)
+
+    @property
+    def _may_be_unwritten(self) -> bool:
+        """Who gave a partition back may have found nobody to take its last commit."""
+        faults = ("commit refused", "commit answer lost", "slow call")
+        return self.group.is_away or any(self.group.faults.rates.get(kind) for kind in faults)
 
     def _own_word(self, ids: list[str], succeeded: set[str]) -> None:
         """Within a batch the function may do a later record of a key before an earlier one."""

@@ -174,3 +174,70 @@ def test_how_large_a_batch_may_be() -> None:
 
 
 FIGURES = [1954, 1526, 1175, 469]
+
+
+# The format, letter by letter: what is in a group today must be read by the version of tomorrow
+
+SPANS = (Span(1000, 1000, 0), Span(1001, 1034), Span(1067, 1067, 1), Span(1100, 1100), Span(2124, 2124, 0))
+PARTS = (Budget(2, 1_700_000_000.5, in_flight=True), Budget(cuts=1, given_up=True))
+WRITTEN = LaneRow("id", "topic-0", "me-7", 3, 1025, None, Checkpoint(999, clean=True, spans=SPANS, parts=PARTS))
+GOLDEN = "esm1 7e568082 3xw122QLWG-DLN1j00200zz10411z201x1x20 me-7"
+
+
+def test_the_format_is_what_it_was() -> None:
+    assert pack(WRITTEN) == GOLDEN
+    assert read(GOLDEN, 999) == WRITTEN
+
+
+def test_a_first_failure_costs_few_digits_beside_an_earlier_one() -> None:
+    def packed(*failed: float | None) -> int:
+        spans = tuple(Span(n, n, n) for n in range(len(failed)))
+        return len(pack(row_of(Checkpoint(-1, spans=spans, parts=tuple(Budget(1, at) for at in failed)))))
+
+    assert packed(None) == len("esm1 00000000 ") + len("12210") + len("80100") + len(" me")
+    assert packed(1_700_000_000.0) == packed(0.0) + 8
+    assert packed(1_700_000_000.0, 1_700_000_000.031, None) == packed(1_700_000_000.0) + 6 + 5
+    assert packed(1_700_000_000.0, 1_700_000_000.032) == packed(1_700_000_000.0, 1_700_000_000.0) + 1
+
+
+@pytest.mark.parametrize("room", range(80, 160))
+def test_as_much_of_what_is_settled_as_there_is_room_for(room: int) -> None:
+    row = row_of(Checkpoint(-1, spans=tuple(Span(n, n) for n in range(1, 400, 2))))
+    text = pack(row, room)
+    assert room - 1 <= len(text) <= room
+    found = read(text, -1)
+    assert isinstance(found, LaneRow)
+    assert found.checkpoint is not None
+    assert found.checkpoint.spans == tuple(Span(n, n) for n in range(1, 400, 2))[: len(found.checkpoint.spans)]
+    least = len(pack(row_of(Checkpoint(-1))))
+    assert len(text) == least + 2 * len(found.checkpoint.spans)
+
+
+def test_parts_may_fill_the_room_to_the_last_character() -> None:
+    row = row_of(Checkpoint(-1, spans=(Span(0, 0, 0),), parts=(Budget(1),)))
+    text = pack(row)
+    assert pack(row, len(text)) == text
+    with pytest.raises(ValueError, match="takes 1 characters more than the"):
+        pack(row, len(text) - 1)
+
+
+@pytest.mark.parametrize(
+    ("spans", "at", "digits"),
+    [
+        ([(1, 1)], 0, 3),
+        ([(32, 32)], 0, 3),
+        ([(33, 33)], 0, 4),
+        ([(1024, 1024)], 0, 4),
+        ([(1025, 1025)], 0, 5),
+        ([(1, 32)], 0, 3),
+        ([(1, 33)], 0, 4),
+        ([(1025, 1025)], 1000, 3),
+        ([(0, 0)], None, 3),
+        ([(32, 32)], None, 4),
+        ([(1, 1), (33, 33)], 0, 5),
+        ([(1, 1), (34, 34)], 0, 6),
+        ([(2 * n, 2 * n) for n in range(1, 33)], 0, 66),
+    ],
+)
+def test_what_a_part_takes(spans: list[tuple[int, int]], at: int | None, digits: int) -> None:
+    assert part_size(spans, at) == 24 + digits

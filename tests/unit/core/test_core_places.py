@@ -106,3 +106,18 @@ def test_all_that_is_written_fits() -> None:
         give_places(owners, room, 0)
         sizes = [part_size(one.cover or tuple(one.runs()), 0) for one in written(owners, room, 0)]
         assert sum(sizes) <= room - HEADROOM
+
+
+def test_places_are_measured_from_the_mark() -> None:
+    """A million offsets into a partition a place takes no more than at its beginning."""
+    room = HEADROOM + 2 * ONE
+    far, farther = owner(tried("1000010a")), owner(tried("1000011b", first=2))
+    give_places([far], room, 1_000_000)
+    give_places([far, farther], room, 1_000_000)
+    assert covers(far, farther) == [((1_000_010, 1_000_010),), ((1_000_011, 1_000_011),)]
+    halves = owner(part("1000012c"), part("1000013d", first=2))
+    assert len(written([halves], room, 1_000_000)) == 2
+    assert len(written([far, halves], room, 1_000_000)) == 2
+    crowd = owner(Part(tuple(at(2 * n, 1_000_000 + 10 * n) for n in range(1, 4)), TRIED))
+    give_places([crowd], HEADROOM + ONE + 4, 1_000_000)
+    assert len(crowd.first.cover) == 3
