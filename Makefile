@@ -6,6 +6,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$python; break; fi; done)
 ARGS ?=
+JOBS ?= auto
 SEEDS ?= 5000
 SOAK_SECONDS ?= 120
 SOAK_SEED ?= $(strip $(shell od -An -N2 -tu2 /dev/urandom))
@@ -30,7 +31,7 @@ demo: $(STAMPS)/demo ## queues, a stream, a table and the engine, all on this ma
 
 .PHONY: test
 test: $(STAMPS)/test ## every test, against every real server this machine can have
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(STAMPS)/lint ## format, lint, types and import contracts

@@ -42,7 +42,7 @@ def options() -> argparse.Namespace:
 async def attempt(scenario: str, name: str, scale: float) -> Run | None:
     """One run, with its end on stderr; None when the contender failed."""
     try:
-        run = await COMPARED[scenario].run(CONTENDERS[name], scale)
+        run = await COMPARED[scenario].run(name, scale)
     except ContenderError as error:
         print(f"{scenario} {name}: {error}", file=sys.stderr)
         return None

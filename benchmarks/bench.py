@@ -1,13 +1,14 @@
-"""One run's surroundings: a fresh queue server, a fresh target, what they are asked, and the account.
+"""One run's surroundings: a fresh server of the source, a fresh target, what they are asked, and the account.
 
-The account never uses a counter of the contender: which ids exist is the queue server's word, which ids
+The account never uses a counter of the contender: which ids exist is the word of the source's server, which ids
 arrived is the target's.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +48,36 @@ class Account:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LogAccount:
+    """Sent = delivered, and each key in order, or it says what is wrong. `repeated` came more than once."""
+
+    sent: int
+    missing: int
+    unexpected: int
+    malformed: int
+    overtaken: int
+    repeated: int
+
+    @property
+    def balanced(self) -> bool:
+        return self.sent > 0 and not (self.missing or self.unexpected or self.malformed or self.overtaken)
+
+    def __str__(self) -> str:
+        if self.balanced:
+            return f"balanced, {self.repeated} repeated" if self.repeated else "balanced"
+        return (
+            f"WRONG: sent {self.sent}, missing {self.missing}, unexpected {self.unexpected}, "
+            f"malformed {self.malformed}, overtaken {self.overtaken}"
+        )
+
+
 @dataclass(slots=True)
 class Bench:
     http: aiohttp.ClientSession
     endpoint: str
     target: str
-    queue_meter: Meter
+    server_meter: Meter
     target_meter: Meter
 
     @property
@@ -88,6 +113,16 @@ class Bench:
         totals: dict[str, int] = await self.control("totals")
         return totals
 
+    async def kinesis(self, operation: str, **arguments: Any) -> Any:
+        headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+        return await self._post(self.endpoint, arguments, headers)
+
+    async def create_stream(self, name: str, shards: int) -> str:
+        """Its ARN."""
+        await self.kinesis("CreateStream", StreamName=name, ShardCount=shards)
+        found = await self.kinesis("DescribeStreamSummary", StreamName=name)
+        return str(found["StreamDescriptionSummary"]["StreamARN"])
+
     async def seen(self, what: str) -> Any:
         """What the target wrote down: `totals`, `ids`, `shares`, `arrivals` or `latency/N`."""
         async with self.http.get(f"{self.target}/{what}") as answer:
@@ -105,6 +140,21 @@ class Bench:
             redelivered=totals["redelivered"],
         )
 
+    async def log_account(self) -> LogAccount:
+        return await self.account_of(set(await self.control("ids")))
+
+    async def account_of(self, sent: set[str]) -> LogAccount:
+        """What became of the records of these names."""
+        at_target, arrived = await self.seen("totals"), set(await self.seen("ids"))
+        return LogAccount(
+            sent=len(sent),
+            missing=len(sent - arrived),
+            unexpected=len(arrived - sent),
+            malformed=at_target["malformed"],
+            overtaken=at_target["overtaken"],
+            repeated=at_target["records"] - at_target["distinct"],
+        )
+
     async def _post(self, url: str, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
         body = orjson.dumps(arguments)
         async with self.http.post(url, data=body, headers=headers, raise_for_status=True) as answer:
@@ -113,10 +163,26 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(queue_delay: float, *target_options: str) -> AsyncIterator[Bench]:
-    """Both servers, fresh and empty. `queue_delay`: seconds before the queue server answers."""
+    """For queues: both servers, fresh and empty. `queue_delay`: seconds before the queue server answers."""
+    async with around("benchmarks.fake_sqs", ["--delay", str(queue_delay)], target_options) as servers:
+        yield servers
+
+
+def stream_bench(
+    server_options: Sequence[str] = (), target_options: Sequence[str] = ()
+) -> AbstractAsyncContextManager[Bench]:
+    """For streams."""
+    return around("benchmarks.fake_kinesis", server_options, target_options)
+
+
+@contextlib.asynccontextmanager
+async def around(
+    module: str, server_options: Sequence[str], target_options: Sequence[str]
+) -> AsyncIterator[Bench]:
+    """A server of the source and a target, fresh and empty."""
     async with (
-        server("benchmarks.fake_sqs", "--delay", str(queue_delay)) as (endpoint, queue_meter),
+        server(module, *server_options) as (endpoint, server_meter),
         server("benchmarks.target", *target_options) as (target, target_meter),
         aiohttp.ClientSession() as http,
     ):
-        yield Bench(http, endpoint, target, queue_meter, target_meter)
+        yield Bench(http, endpoint, target, server_meter, target_meter)

@@ -130,6 +130,14 @@ async def configured_engine(configuration: dict[str, Any]) -> AsyncIterator[Chil
             yield process
 
 
+async def require_stopped(process: Child) -> None:
+    """Tells it to stop, if nobody has; it has to end well."""
+    process.terminate()
+    code = await process.wait(STOP_SECONDS)
+    if code != 0:
+        raise ContenderError(f"ended with {code} after SIGTERM:\n{process.tail()}")
+
+
 @contextlib.asynccontextmanager
 async def started(bench: Bench, configuration: dict[str, Any]) -> AsyncIterator[Child]:
     """The engine, stopped at the end as an operator would; its exit code must be 0."""
@@ -139,9 +147,7 @@ async def started(bench: Bench, configuration: dict[str, Any]) -> AsyncIterator[
         process.terminate()
         # A receive in flight is awaited on stop: nothing is gained by waiting out a long poll of 20 s here.
         await bench.control("release")
-        code = await process.wait(STOP_SECONDS)
-        if code != 0:
-            raise ContenderError(f"ended with {code} after SIGTERM:\n{process.tail()}")
+        await require_stopped(process)
 
 
 def engine_run(bench: Bench, queues: Sequence[Queue], terms: Terms) -> AbstractAsyncContextManager[Child]:

@@ -8,6 +8,7 @@ service's own operations it has a control path, which no client under test uses:
     POST /control/trim {"StreamName", "Count"}                                    ends the retention of the oldest
     POST /control/expire {}                                                       ends all iterators
     GET  /control/totals                                                          what was sent, read and refused
+    GET  /control/ids                                                             every record, as events name it
 
 Run as `python -m benchmarks.fake_kinesis`; the port is the first line it prints.
 """

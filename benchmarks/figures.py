@@ -18,7 +18,7 @@ class Sample:
     delivered: int
     cpu: float
     rss: int
-    queue_cpu: float
+    server_cpu: float
     target_cpu: float
     machine_cpu: float = 0.0
 
@@ -32,7 +32,7 @@ class Steady:
     per_second: float
     cpu_per_1000: float
     cpu_share: float
-    queue_share: float
+    server_share: float
     target_share: float
     machine_share: float
 
@@ -55,9 +55,9 @@ def latency_summary(ages: Sequence[float]) -> dict[str, float]:
     }
 
 
-def steady(samples: Sequence[Sample], total: int) -> Steady | None:
+def steady(samples: Sequence[Sample], total: int, part: tuple[float, float] = WINDOW) -> Steady | None:
     """The window of a run of `total` messages, or None when it was too short to look at twice."""
-    low, high = (share * total for share in WINDOW)
+    low, high = (share * total for share in part)
     inside = [sample for sample in samples if low <= sample.delivered <= high]
     if len(inside) < 2 or inside[-1].delivered == inside[0].delivered:
         return None
@@ -69,7 +69,7 @@ def steady(samples: Sequence[Sample], total: int) -> Steady | None:
         messages / seconds,
         (last.cpu - first.cpu) / messages * 1000,
         (last.cpu - first.cpu) / seconds,
-        (last.queue_cpu - first.queue_cpu) / seconds,
+        (last.server_cpu - first.server_cpu) / seconds,
         (last.target_cpu - first.target_cpu) / seconds,
         (last.machine_cpu - first.machine_cpu) / seconds,
     )

@@ -26,7 +26,7 @@ class Idleness:
     start_seconds: float
     start_cpu: float
     share: float
-    queue_share: float
+    server_share: float
     rss_mb: float
     waiting: int
 
@@ -37,7 +37,7 @@ async def rest(around: Bench, process: Child, mappings: int, seconds: float) -> 
     start_seconds = time.monotonic() - begun
     start_cpu, _ = process.meter.look()
     await asyncio.sleep(SETTLE_SECONDS)
-    at, cpu, queue_cpu = time.monotonic(), process.meter.look()[0], around.queue_meter.look()[0]
+    at, cpu, server_cpu = time.monotonic(), process.meter.look()[0], around.server_meter.look()[0]
     while time.monotonic() < at + seconds:
         await asyncio.sleep(1)
         process.meter.look()
@@ -46,7 +46,7 @@ async def rest(around: Bench, process: Child, mappings: int, seconds: float) -> 
         start_seconds,
         start_cpu,
         (process.meter.look()[0] - cpu) / lasted,
-        (around.queue_meter.look()[0] - queue_cpu) / lasted,
+        (around.server_meter.look()[0] - server_cpu) / lasted,
         process.meter.peak_rss / 1e6,
         (await around.queue_totals())["waiting"],
     )
@@ -65,7 +65,7 @@ async def idle_mappings(scale: float) -> Outcome:
             "seconds until all polled after ready": found.start_seconds,
             "CPU seconds of the start": found.start_cpu,
             "cores": found.share,
-            "queue server, cores": found.queue_share,
+            "queue server, cores": found.server_share,
             "peak RSS MB": found.rss_mb,
         },
         [

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,7 @@ class Service:
         self._numbers = itertools.count(FIRST)
         self._expired = 0.0
         self._throttled = 0
+        self._calls: Counter[str] = Counter()
         self._operations: dict[str, Callable[[Arguments], bytes | Arguments]] = {
             "CreateStream": self._create,
             "DeleteStream": self._delete,
@@ -86,12 +88,14 @@ class Service:
             "/control/trim": self._trim,
             "/control/expire": self._expire,
             "/control/totals": self._totals,
+            "/control/ids": self._ids,
         }
 
     def operate(self, operation: str, arguments: Arguments) -> bytes:
         """Raises KinesisError."""
         if operation not in self._operations:
             raise KinesisError("UnknownOperationException", f"the stand-in does not know {operation}")
+        self._calls[operation] += 1
         answer = self._operations[operation](arguments)
         return answer if isinstance(answer, bytes) else orjson.dumps(answer)
 
@@ -196,5 +200,13 @@ class Service:
         return {
             "sent": sum(len(shard.numbers) for shard in shards),
             "reads": sum(shard.reads for shard in shards),
+            "fewest_reads": min((shard.reads for shard in shards), default=0),
+            "most_reads": max((shard.reads for shard in shards), default=0),
             "throttled": self._throttled,
+            "calls": self._calls,
         }
+
+    def _ids(self, _: Arguments) -> list[str]:
+        """Every record as events name it: by shard and sequence number."""
+        shards = [shard for stream in self._streams.values() for shard in stream.shards.values()]
+        return [f"{shard.name}:{number}" for shard in shards for number in shard.numbers]

@@ -128,7 +128,7 @@ async def climbed(load: MemoryLoad) -> Peaks:
             for queue in queues:
                 await around.preload(queue, load.messages, load.body_bytes)
             await climb(around, process, listen, peaks)
-            peaks.mappings_served = (await around.seen("totals"))["queues"]
+            peaks.mappings_served = (await around.seen("totals"))["sources"]
             process.terminate()
             await asyncio.sleep(1)  # a stuck target never settles anything: the second signal is the way out
             process.terminate()

@@ -47,7 +47,7 @@ def table(scenario: str, compared: Compared, runs: Runs) -> str:
         cells = ["-" if value is None else f"{value:,.{places}f}" for value, places in found]
         wrong = [str(run.account) for run in mine if not run.account.balanced]
         lines.append(row([name, *cells, wrong[0] if wrong else f"{len(mine)} x balanced"]))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", compared.beside] if compared.beside else [])])
 
 
 def outcome_table(scenario: str, outcome: Outcome) -> str:

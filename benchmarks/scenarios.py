@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks.bench import Account, Bench, bench
+from benchmarks.bench import Account, Bench, LogAccount, bench
 from benchmarks.bodies import body
 from benchmarks.contenders import Contender, Terms, require_alive, until_polling
 from benchmarks.figures import Sample, steady
@@ -49,16 +49,20 @@ class Run:
     """What one contender did once. `figures` has None where a run was too short to tell."""
 
     figures: dict[str, float | None]
-    account: Account
+    account: Account | LogAccount
 
 
 async def look(bench: Bench, process: Child) -> tuple[Sample, int]:
     """A sample, and how many messages are deleted by now."""
     deleted = (await bench.queue_totals())["deleted"]
+    return await sample(bench, process), deleted
+
+
+async def sample(bench: Bench, process: Child) -> Sample:
     delivered = (await bench.seen("totals"))["distinct"]
     cpu, rss = process.meter.look()
-    queue_cpu, target_cpu = bench.queue_meter.look()[0], bench.target_meter.look()[0]
-    return Sample(time.monotonic(), delivered, cpu, rss, queue_cpu, target_cpu, machine_busy()), deleted
+    server_cpu, target_cpu = bench.server_meter.look()[0], bench.target_meter.look()[0]
+    return Sample(time.monotonic(), delivered, cpu, rss, server_cpu, target_cpu, machine_busy())
 
 
 async def watch(bench: Bench, process: Child, total: int) -> list[Sample]:

@@ -49,11 +49,13 @@ class Page(Struct, frozen=True):
 class Lane(Struct, frozen=True):
     """An ordered sub-stream with a name of its own: a queue, a shard, a partition.
 
-    `parents` are the lanes whose records come before those of this one (a shard that was split or merged).
+    `parents` are the lanes whose records come before those of this one (a shard that was split or merged). `first`
+    is the lowest position that its records can have, None where the source does not tell.
     """
 
     name: str
     parents: tuple[str, ...] = ()
+    first: int | None = None
 
 
 class LogPage(Struct, frozen=True):

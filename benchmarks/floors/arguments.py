@@ -3,6 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import urllib.parse
+
+
+def parse_stream() -> argparse.Namespace:
+    """`batch`: records of a POST at most, and so of a read."""
+    parser = argparse.ArgumentParser(description="for each shard: read, POST one Lambda Kinesis event, again")
+    for name in ("endpoint", "stream-arn", "target"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--batch", type=int, default=1000)
+    options = parser.parse_args()
+    options.stream = options.stream_arn.rpartition("/")[2]
+    return options
+
+
+def parse_kafka() -> argparse.Namespace:
+    """`consumer` are the settings of the client, `host` and `path` those of the target."""
+    parser = argparse.ArgumentParser(description="consume, POST one Lambda Kafka event, commit, again")
+    for name in ("bootstrap", "topic", "group", "target"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--batch", type=int, default=1000)
+    options = parser.parse_args()
+    target = urllib.parse.urlsplit(options.target)
+    options.host, options.path = target.netloc, target.path
+    options.consumer = {
+        "bootstrap.servers": options.bootstrap,
+        "group.id": options.group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+    }
+    return options
 
 
 def parse() -> argparse.Namespace:

@@ -181,9 +181,11 @@ class Ledger:
         """Those that are delivered, and those that no filter lets pass."""
         if self._keeps is None:
             return records, ()
-        kept = [record for record in records if self._keeps(record)]
-        ids = {record.seq for record in kept}
-        return kept, [record for record in records if record.seq not in ids]
+        kept: list[Record] = []
+        filtered: list[Record] = []
+        for record in records:
+            (kept if self._keeps(record) else filtered).append(record)
+        return kept, filtered
 
     def _recalled(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
         """Those that the checkpoint knows to be settled, and those that nothing is known of."""
@@ -194,7 +196,7 @@ class Ledger:
     def _too_large(self, page: LogPage) -> list[Owner]:
         owners = []
         for rejected in page.rejected:
-            if self._keeps is None or self._keeps(rejected.record):
+            if self._is_wanted(rejected.record):
                 self.held_bytes += weigh([rejected.record])
                 owner = Owner([Part((rejected.record,), too_large=rejected.why)], None)
                 self.owners[owner] = None
@@ -202,6 +204,10 @@ class Ledger:
             else:
                 self._mark.settled([rejected.record])
         return owners
+
+    def _is_wanted(self, record: Record) -> bool:
+        """A filter lets it pass, and it was not given up already."""
+        return (self._keeps is None or self._keeps(record)) and not self._restoration.is_settled(record.position)
 
     def _follow(self, page: LogPage, records: Sequence[Record]) -> None:
         """Notes how far the reader is."""

@@ -24,24 +24,29 @@ and without its row a lane that is listed again is read from its beginning.
 
 class Sightings(Struct, frozen=True):
     """The lanes of a source as far as we have seen: those it `listed` last, and those `announced` by parents that
-    ended, which the next listing may not have yet.
+    ended, which the next listing may not have yet. `missed` are those that one listing lacked.
     """
 
     listed: Mapping[str, Lane] = {}
     announced: Mapping[str, Lane] = {}
+    missed: AbstractSet[str] = frozenset()
 
     def listing(self, lanes: Iterable[Lane]) -> "Sightings":
-        """After a new listing: what was announced is in it, or has expired already.
+        """After a new listing: what was announced is in it, or in the next one, or has expired already.
 
-        One that was under way when a lane was announced may lack it; what runs by then goes on, the rest is in the
-        next.
+        One that was under way when a lane was announced may lack it; to take it for gone by that, while the source
+        does not know it everywhere yet, would lose all that is in it.
         """
-        return Sightings({lane.name: lane for lane in lanes})
+        listed = {lane.name: lane for lane in lanes}
+        left = {
+            name: lane for name, lane in self.announced.items() if name not in listed and name not in self.missed
+        }
+        return Sightings(listed, left, left.keys())
 
     def children(self, lanes: Iterable[Lane]) -> "Sightings":
         """After a lane ended that said who goes on."""
         new = {lane.name: lane for lane in lanes if lane.name not in self.listed}
-        return Sightings(self.listed, {**self.announced, **new})
+        return Sightings(self.listed, {**self.announced, **new}, self.missed - new.keys())
 
     @property
     def lanes(self) -> Mapping[str, Lane]:
@@ -91,6 +96,19 @@ def expired(rows: Collection[LaneRow], lanes: Mapping[str, Lane]) -> list[LaneRo
 def looked_at(found: Iterable[LaneRow], before: Mapping[str, int]) -> dict[str, int]:
     """By lane, how many looks in a row have found its row expired, this one included; `before` has the last."""
     return {row.lane: before.get(row.lane, 0) + 1 for row in found}
+
+
+def replaced(rows: Iterable[LaneRow], lanes: Mapping[str, Lane]) -> list[LaneRow]:
+    """Rows of lanes that are over and whose names others have by now: those begin behind the end of theirs.
+
+    A stream that was deleted and made anew under its name counts its shards from the beginning again.
+    """
+    return [row for row in rows if has_ended(row) and row.lane in lanes and _is_another(lanes[row.lane], row)]
+
+
+def _is_another(lane: Lane, row: LaneRow) -> bool:
+    at = None if row.checkpoint is None else row.checkpoint.at
+    return at is not None and lane.first is not None and at < lane.first
 
 
 def has_ended(row: LaneRow) -> bool:

@@ -24,6 +24,7 @@ _NO_PROGRESS = {
     Reports.LOWEST: "the first record was reported",
     Reports.LISTED: "every record was reported",
 }
+_A_MOMENT = 0.01
 
 
 class RetryRule(Struct, frozen=True):
@@ -78,12 +79,18 @@ def doomed(part: Part, rule: RetryRule, now: float) -> Drop | None:
         return Drop(part.records, TOO_LARGE, part.budget.attempts)
     if part.budget.given_up:
         return Drop(part.records, EXHAUSTED, part.budget.attempts, part.reply)
-    expired = tuple(record for record in part.records if _is_expired(record, rule, now))
-    if expired:
+    if expired := _expired(part, rule, now):
         return Drop(expired, AGED, part.budget.attempts, part.reply)
     if _is_spent(part, rule):
         return Drop(part.records, EXHAUSTED, part.budget.attempts, part.reply)
     return None
+
+
+def too_old_in(part: Part, rule: RetryRule, now: float) -> float | None:
+    """Seconds until the first of its records is too old to be sent, None if none will ever be."""
+    if rule.age == INFINITE:
+        return None
+    return max(0.0, min(record.arrived for record in part.records) + rule.age - now) + _A_MOMENT
 
 
 def cut_off(part: Part, rule: RetryRule, now: float) -> Sequence[Part]:
@@ -153,5 +160,7 @@ def _is_spent(part: Part, rule: RetryRule) -> bool:
     return not rule.bisect or len(part.records) == 1
 
 
-def _is_expired(record: Record, rule: RetryRule, now: float) -> bool:
-    return rule.age != INFINITE and now - record.arrived > rule.age
+def _expired(part: Part, rule: RetryRule, now: float) -> tuple[Record, ...]:
+    if rule.age == INFINITE:
+        return ()
+    return tuple([record for record in part.records if now - record.arrived > rule.age])

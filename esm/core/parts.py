@@ -6,6 +6,7 @@ locked until the owner has no unfinished record of them. Parts that share no key
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from math import inf
 
 from msgspec import Struct, structs
@@ -108,7 +109,7 @@ class Owner:
     def _counted(self) -> Counter[Key]:
         if self._key_of is None:
             return Counter()
-        return Counter(self._key_of(record) for part in self.parts for record in part.records)
+        return Counter(map(self._key_of, chain.from_iterable(part.records for part in self.parts)))
 
 
 def independent(parts: Sequence[Part], key_of: KeyOf) -> list[list[Part]]:

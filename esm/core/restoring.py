@@ -61,6 +61,10 @@ class Restoration:
                 self._members[span.part].append(record)
         return settled, fresh
 
+    def is_settled(self, position: Position) -> bool:
+        """For single records, in any order."""
+        return any(span.part is None and span.first <= position <= span.last for span in self._spans)
+
     def hold(self, fresh: Iterable[Record]) -> None:
         """Keeps what is fresh until the restoration is over."""
         self._held += fresh

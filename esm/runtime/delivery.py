@@ -128,8 +128,5 @@ class Delivery:
 
 def idempotency_key(batch: Sequence[Record]) -> str:
     """The same for the same records, in whatever order and however often they are delivered."""
-    digest = hashlib.blake2b(digest_size=16)
-    for record_id in sorted(record.id for record in batch):
-        digest.update(record_id.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+    ids = "".join([f"{record_id}\0" for record_id in sorted([record.id for record in batch])])
+    return hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()

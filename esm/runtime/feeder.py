@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
-from esm.core.ledger import Ledger
+from esm.core.ledger import Ledger, weigh
 from esm.core.parts import Owner
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage
@@ -120,10 +120,11 @@ class Feeder:
     def _admit(self, page: LogPage) -> None:
         if page.lost != 0:
             self.world.tell(RecordsLost(self.mapping, self.lane.name, page.lost or 0))
-        before = self.ledger.held_bytes
+        came = [*page.records, *(each.record for each in page.rejected)]
+        size, before = weigh(came), self.ledger.held_bytes
+        self.memory.hold(size, len(came))  # what no filter lets pass tells how large records are, too
         admitted = self.ledger.admit(page, self.world.wall())
-        size = self.ledger.held_bytes - before
-        self.memory.hold(size, len(page.records) - admitted.filtered if size else 0)
+        self.memory.free(size - (self.ledger.held_bytes - before))
         if admitted.filtered:
             self.world.tell(Filtered(self.mapping, admitted.filtered, ()))
         if page.ended:
@@ -149,5 +150,5 @@ class Feeder:
         self.behind = page.behind
         count = len(page.records) + len(page.rejected)
         now = self.world.wall()
-        oldest = now - min((record.arrived for record in page.records), default=now)
+        oldest = now - min([record.arrived for record in page.records], default=now)
         self.world.tell(Polled(self.mapping, count, max(0.0, oldest)))

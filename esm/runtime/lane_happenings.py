@@ -31,6 +31,10 @@ class LaneStopped(LaneHappening, frozen=True):
     at: Position | None
 
 
+class LaneReplaced(LaneHappening, frozen=True):
+    """Another lane has the name of one that ended, and is read from where the mapping begins."""
+
+
 class LaneLost(LaneHappening, frozen=True):
     """Somebody else wrote the lane's row; it is taken again after `pause` seconds."""
 

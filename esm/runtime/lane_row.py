@@ -115,6 +115,10 @@ class SeenRows:
         self._doubtful.add(lane)
         return await _taken(self._store, (self._scope, lane), owner, self._seen.pop(lane, None))
 
+    def forget(self, lane: str) -> None:
+        """It has no row any more."""
+        self._seen.pop(lane, None)
+
     def leave(self, row: HeldRow) -> None:
         """Nobody writes this row for now."""
         if row.is_certain:

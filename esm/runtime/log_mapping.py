@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from esm.checkpoint import Start
 from esm.core.backoff import Backoff
-from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, replaced, runnable
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane
 from esm.ports import LaneStore, LogReader, LogSource, Recalling
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, follow
+from esm.runtime.lane_happenings import LaneReplaced
 from esm.runtime.lane_row import HeldRow, SeenRows, resolve_start
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
@@ -100,16 +101,17 @@ class LogMapping:
         self._start = await resolve_start(self.store, self.plan.id, self.source)
 
     async def _list(self) -> None:
-        """Follows what the source lists, as long as it takes."""
+        """Follows what the source lists, as long as it takes: a listing that breaks stops no lane."""
         failures = 0
         while True:
             try:
                 async for lanes in self.source.lanes():
                     failures = 0
                     self._health.well_again()
+                    await self._make_way(lanes)
                     self._sightings = self._sightings.listing(lanes)
                     self._changed.ring()
-            except Disconnected as problem:
+            except Exception as problem:  # noqa: BLE001 -- a source that breaks its contract must not break the lanes
                 failures += 1
                 pause = _UNLISTED.pause(failures, self.world.chance())
                 self._health.report("", problem, pause)
@@ -144,6 +146,19 @@ class LogMapping:
             if not self._health.is_broken:
                 with suppress(StoreFailed):
                     await self._clean_up()
+
+    async def _make_way(self, lanes: Collection[Lane]) -> None:
+        """For lanes that only have the names of some that ended, before anything of theirs begins.
+
+        Raises `StoreFailed`.
+        """
+        if self._ended.isdisjoint(lane.name for lane in lanes):
+            return
+        for row in replaced(await self.store.view(self.plan.id), {lane.name: lane for lane in lanes}):
+            if await self.store.forget(row):
+                self._rows.forget(row.lane)
+                self._ended.discard(row.lane)
+                self.world.tell(LaneReplaced(self.plan.name, row.lane))
 
     async def _clean_up(self) -> None:
         """Rows that nobody will ask for again."""

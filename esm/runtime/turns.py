@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
 from esm.core.ledger import Ledger
-from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent
+from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.parts import Owner, Part
 from esm.model import Drop, Invocation, Record, Verdict
 from esm.ports import Codec
@@ -27,6 +27,7 @@ from esm.runtime.world import World
 
 _FAILURE = Backoff(base=1.0, cap=60.0)
 _STORE_PATIENCE = 5.0
+_MOST_STORE_PATIENCE = 60.0
 _NO_PLACE = 1.0
 
 
@@ -52,16 +53,18 @@ class Turns:
     rest: Callable[[Owner], None]
     calls: int = field(default=0, init=False)
     in_flight: int = field(default=0, init=False)
+    _patience: float = field(default=_STORE_PATIENCE, init=False)
 
     async def take(self, owner: Owner) -> None:
         """Afterwards the owner has nothing left, or rests; after a stop it is left as it is."""
         if drop := self._doomed(owner):
             await self._give_up(owner, drop)
             return
-        async with self.dispatcher.slot(self.stop, within=None) as granted:
-            if not granted or self.stop.is_set():
+        patience = too_old_in(owner.first, self.rule, self.world.wall())
+        async with self.dispatcher.slot(self.stop, within=patience) as granted:
+            if self.stop.is_set():
                 return
-            judged = await self._send(owner)
+            judged = await self._send(owner) if granted else None
         if judged is None:
             self.rest(owner)
         else:
@@ -87,20 +90,30 @@ class Turns:
     async def _announce(self, owner: Owner) -> bool:
         """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long.
 
-        Where there is no room to write it, the owner tries again later: others are finished by then.
+        Unless the store always takes longer: then what fails would never be sent again. Where there is no room to
+        write it the owner tries again later: others are finished by then.
         """
         owner.becomes([owner.first.sent(in_flight=True)])
         if not self.ledger.has_place(owner):
             owner.due = self.world.monotonic() + _NO_PLACE
-        elif await self.committer.durable(_STORE_PATIENCE) and not self.stop.is_set():
+        elif await self._is_durable() and not self.stop.is_set():
             return True
         owner.becomes([owner.first.sent(in_flight=False)])
         self.committer.hurry()
         return False
 
+    async def _is_durable(self) -> bool:
+        """What is known is written; waits the longer for it the slower the store is."""
+        is_durable = await self.committer.durable(self._patience)
+        if is_durable or self.committer.is_failing:
+            self._patience = _STORE_PATIENCE
+        else:
+            self._patience = min(2 * self._patience, _MOST_STORE_PATIENCE)
+        return is_durable
+
     async def _invoke(self, part: Part, batch_id: str) -> LogVerdict:
         started, now = self.world.monotonic(), self.world.wall()
-        ages = [max(0.0, now - record.arrived) for record in part.records]
+        ages = [age if (age := now - record.arrived) > 0.0 else 0.0 for record in part.records]
         attempt = part.budget.attempts + 1
         self.calls += 1
         self.in_flight += 1

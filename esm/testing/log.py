@@ -38,10 +38,11 @@ class Shard:
     trimmed: int = 0
     closed: bool = False
     children: list[str] = field(default_factory=list)
+    first: Position | None = None
 
     @property
     def lane(self) -> Lane:
-        return Lane(self.name, self.parents)
+        return Lane(self.name, self.parents, self.first)
 
 
 class FakeLog:
@@ -62,7 +63,7 @@ class FakeLog:
 
     def add(self, *parents: str) -> Shard:
         """A new shard; its parents are closed, and know it."""
-        shard = Shard(f"s{self._made:02d}", parents)
+        shard = Shard(f"s{self._made:02d}", parents, first=self._position + 1)
         self._made += 1
         self.shards[shard.name] = shard
         for parent in parents:
@@ -99,6 +100,12 @@ class FakeLog:
         """A closed shard leaves the listing with everything in it."""
         del self.shards[shard]
         self.wake()
+
+    def begin_anew(self) -> Shard:
+        """The stream is deleted and made anew: names of shards begin again, positions do not."""
+        self.shards.clear()
+        self._made = 0
+        return self.add()
 
     def wake(self) -> None:
         """Whoever waits for a change looks again."""
@@ -212,6 +219,11 @@ class FakeLogSource:
     def hide(self, shard: str) -> None:
         """From now on it is not listed, although it is there."""
         self._hidden.add(shard)
+        self._log.wake()
+
+    def show(self) -> None:
+        """Everything that is there is listed again."""
+        self._hidden.clear()
         self._log.wake()
 
     async def begin(self) -> Start:

@@ -12,7 +12,7 @@ from benchmarks.figures import crowded, difference
 from benchmarks.flame import named as name_of
 from benchmarks.flame import svg, tree
 from benchmarks.gates import Gate, Verdict, engine_above, engine_ratio, engine_share
-from benchmarks.report import gate_table
+from benchmarks.report import gate_table, table
 from benchmarks.scenarios import Run
 
 BALANCED = Account(sent=1, deleted=1, missing=0, unexpected=0, malformed=0, redelivered=0)
@@ -80,6 +80,23 @@ def test_latency_may_exceed_the_floor_by_five_milliseconds(p99: float, expected:
 )
 def test_rates_are_shares_of_what_is_possible(scenario: str, rate: float, expected: bool) -> None:  # noqa: FBT001
     assert passed(scenario, runs("per_second", engine=[rate])) == [expected]
+
+
+@pytest.mark.parametrize(("engine", "expected"), [(60.0, True), (59.9, False)])
+def test_a_stream_costs_at_most_five_thirds_of_the_floor(engine: float, expected: bool) -> None:  # noqa: FBT001
+    assert passed("kinesis-throughput", runs("per_cpu_second", lean=[100.0], engine=[engine])) == [expected]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(2.0, True), (2.01, False)])
+def test_the_first_record_comes_within_two_seconds(seconds: float, expected: bool) -> None:  # noqa: FBT001
+    assert passed("kinesis-first-record", runs("first_s", engine=[seconds])) == [expected]
+
+
+def test_figures_of_others_stand_below_the_table() -> None:
+    compared = COMPARED["kinesis-throughput"]
+    shown = table("kinesis-throughput", compared, runs("per_cpu_second", stock=[1.0], lean=[1.0], engine=[1.0]))
+    assert shown.endswith(f"\n\n{compared.beside}")
+    assert "45,600" in compared.beside
 
 
 def test_measures_without_figures_are_none() -> None:

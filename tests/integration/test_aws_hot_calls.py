@@ -17,12 +17,13 @@ from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from functions.http_servers import Request, Wire, free_port, raw_server
-from test_http_target_tls import OPENSSL, Authority, server_side
+from test_http_target_tls import server_side
 
 from esm.clients.aws import AwsClient, AwsOptions, Clients
 from esm.clients.aws_calls import JsonCalls, dialect_of
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
+from servers import OPENSSL, Authority
 
 Handler = Callable[[Request], tuple[int, dict[str, str], bytes]]
 

@@ -4,7 +4,6 @@ A server counts as ready when *this* process holds its port and answers on it. A
 not do: another server might have taken the port in the moment between choosing and using it.
 """
 
-import http.client
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from random import SystemRandom
 import psutil  # type: ignore[import-untyped]
 
 from .install import Unavailable
+from .probes import http_answers
 from .recipe import Place, Recipe
 
 # Below the ports that kernels hand out for outgoing connections: while a server is down
@@ -26,13 +26,13 @@ _PORTS = range(20_000, 32_000)
 
 _START_SECONDS = 40.0
 _STOP_SECONDS = 10.0
-_PROBE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 _TAIL_CHARACTERS = 4_000
+_given_out: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on.
+    """A port of 127.0.0.1 that nothing listens on, and that was not given to anybody else in this run.
 
     Chosen by the system's randomness: tests seed the module's, and two runs would choose alike.
     """
@@ -40,6 +40,9 @@ def free_port() -> int:
         with socket.socket() as sock, suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
+            if port in _given_out:
+                continue
+            _given_out.add(port)
             return port
     raise Unavailable("no free port on 127.0.0.1")
 
@@ -50,7 +53,7 @@ class Server:
     def __init__(self, recipe: Recipe, home: Path, work: Path) -> None:
         self.name = recipe.name
         self.version = recipe.version
-        self._probe = recipe.probe
+        self._answers = http_answers(recipe.probe) if isinstance(recipe.probe, str) else recipe.probe
         self._place = Place(home=home, work=work, port=free_port())
         self._command = recipe.command(self._place)
         self._log = work / "server.log"
@@ -64,7 +67,12 @@ class Server:
     @property
     def endpoint_url(self) -> str:
         """The URL that clients are given; it never changes."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}"
+
+    @property
+    def address(self) -> str:
+        """Host and port, for clients that want no URL; it never changes."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def scratch(self) -> Path:
@@ -75,6 +83,14 @@ class Server:
         """Starts it and returns when it answers, at most 40 s later.
 
         Raises Unavailable with the end of its log when it ends or does not answer.
+        """
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Starts it and returns at once, for servers that are ready only together.
+
+        It dies with the thread that called this. Raises Unavailable when there is no such program.
         """
         program, *_ = self._command.argv
         if shutil.which(program) is None:
@@ -89,6 +105,11 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests: they stop their servers in order
             )
+
+    def await_ready(self) -> None:
+        """Returns when it answers, at most 40 s from now; one that does not is killed. Raises Unavailable."""
+        if self._process is None:
+            raise Unavailable(f"{self.name} was not started")
         try:
             self._await_ready(self._process)
         except BaseException:
@@ -102,6 +123,19 @@ class Server:
     def kill(self) -> None:
         """Ends it at once (SIGKILL), as a crash would. Does nothing when it does not run."""
         self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Holds it (SIGSTOP): its connections stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended; a server that is held runs."""
+        return self._process is not None
 
     def restart(self) -> None:
         """Stops it in order and starts it again at the same address."""
@@ -117,15 +151,20 @@ class Server:
         if process is None:
             return
         _signal_group(process.pid, number)
+        _signal_group(process.pid, signal.SIGCONT)  # one that is held would not hear of it
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             _signal_group(process.pid, signal.SIGKILL)
             process.wait()
 
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            _signal_group(self._process.pid, number)
+
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not (self._answers() and self._holds_port(process)):
+        while not (self._answers(self.port) and self._holds_port(process)):
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL_SECONDS)
                 raise Unavailable(f"{self.name} ended with exit code {code}\n{self._log_tail()}")
@@ -134,16 +173,6 @@ class Server:
 
     def _holds_port(self, process: subprocess.Popen[bytes]) -> bool:
         return any(port == self.port for _, port in _listening(process.pid))
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PROBE_SECONDS)
-        try:
-            connection.request("GET", self._probe)
-            return connection.getresponse().status < 400
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     def _log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-_TAIL_CHARACTERS:]

@@ -50,7 +50,8 @@ class Recipe:
     `origin` is everything that decides what `install` puts into its folder: a change of it is a new
     folder in the cache, so an old installation is never mistaken for the wanted one. `install` fills
     the folder it is given and may not write absolute paths into it, because the folder is renamed when
-    it is complete. `probe` is a path that answers with a status below 400 once the server can be used.
+    it is complete. `probe` is a path that answers with a status below 400 once the server can be used,
+    or where it speaks something else than HTTP, a question to ask of its port.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Recipe:
     origin: str
     install: Callable[[Path], None]
     command: Callable[[Place], Command]
-    probe: str
+    probe: str | Callable[[int], bool]
 
     @property
     def folder(self) -> str:

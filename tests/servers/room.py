@@ -14,33 +14,36 @@ import pytest
 
 from .install import Unavailable, installed
 from .process import Server
-from .recipe import Package, Recipe, Wanted
+from .recipe import Recipe, Wanted
 
 
 class Room:
-    """Holds the servers of a run. `make_folder` gives an empty scratch folder for a name."""
+    """Holds the servers of a run. `make_folder` gives an empty scratch folder for a name.
+
+    `ran` has the versions of what was there, `missing` why the rest was not.
+    """
 
     def __init__(self, make_folder: Callable[[str], Path], fetch: Callable[[Wanted], Path] = installed) -> None:
         self._make_folder = make_folder
         self._fetch = fetch
         self._shared: dict[str, Server] = {}
-        self._ran: dict[str, str] = {}
-        self._missing: dict[str, Unavailable] = {}
+        self.ran: dict[str, str] = {}
+        self.missing: dict[str, Unavailable] = {}
 
     def prepare(self, recipe: Wanted) -> None:
         """Downloads it ahead of the tests, whose time limits are no measure for a download. Never raises."""
-        if recipe.name not in self._missing:
+        if recipe.name not in self.missing:
             try:
                 self._fetch(recipe)
             except Unavailable as error:
-                self._missing[recipe.name] = error
+                self.missing[recipe.name] = error
 
-    def home(self, package: Package) -> Path:
+    def home(self, package: Wanted) -> Path:
         """The folder of a program. Raises Unavailable."""
-        if package.name in self._missing:
-            raise self._missing[package.name]
+        if package.name in self.missing:
+            raise self.missing[package.name]
         home = self._fetch(package)
-        self._ran[package.name] = package.version
+        self.ran[package.name] = package.version
         return home
 
     def shared(self, recipe: Recipe) -> Server:
@@ -65,20 +68,20 @@ class Room:
 
     def summary(self) -> str:
         """One line: what ran, and what could not be had and why."""
-        ran = ", ".join(f"{name} {version}" for name, version in self._ran.items())
-        missing = ", ".join(f"{name} ({error.reason})" for name, error in self._missing.items())
+        ran = ", ".join(f"{name} {version}" for name, version in self.ran.items())
+        missing = ", ".join(f"{name} ({error.reason})" for name, error in self.missing.items())
         return f"servers: {ran or 'none'}" + (f"; not available: {missing}" if missing else "")
 
     def _started(self, recipe: Recipe) -> Server:
-        if recipe.name in self._missing:
-            raise self._missing[recipe.name]
+        if recipe.name in self.missing:
+            raise self.missing[recipe.name]
         try:
             server = Server(recipe, self._fetch(recipe), self._make_folder(recipe.name))
             server.start()
         except Unavailable as error:
-            self._missing[recipe.name] = error
+            self.missing[recipe.name] = error
             raise
-        self._ran[recipe.name] = recipe.version
+        self.ran[recipe.name] = recipe.version
         return server
 
 

@@ -6,7 +6,6 @@ event as the bytes they came in, since both write attribute values alike.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,8 +13,10 @@ import orjson
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from esm.core.batching import PAYLOAD_LIMIT
+from esm.core.notice_times import without_milliseconds
 from esm.model import Lane, Record
 from esm.sources.dynamodb.lineage import shard_of
+from esm.sources.shards import mended
 
 _HEADER = b'{"Records":['
 _TRAILER = b"]}"
@@ -74,16 +75,25 @@ class StreamRecord(Struct, kw_only=True, rename=_NAMES):
 
 
 class Answer(Struct, rename="pascal"):
-    """What GetRecords answers; no `NextShardIterator` means that the shard is closed and this was its end."""
+    """What GetRecords answers; no `NextShardIterator` means that the shard is closed and this was its end.
 
-    records: tuple[StreamRecord, ...] = ()
+    Without `Records` it is no answer to this call, whoever gave it, and must not end a shard.
+    """
+
+    records: tuple[StreamRecord, ...]
     next_shard_iterator: str | None = None
 
 
-read_answer = msgspec.json.Decoder(Answer).decode
-"""From the bytes of an answer. Raises `msgspec.MsgspecError`."""
-
+_answer = msgspec.json.Decoder(Answer).decode
 _write = msgspec.json.Encoder().encode
+
+
+def read_answer(body: bytes) -> Answer:
+    """From the bytes of an answer. Raises `msgspec.MsgspecError`, ValueError."""
+    try:
+        return _answer(body)
+    except msgspec.MsgspecError:
+        return _answer(mended(body))
 
 
 def fragment_of(record: StreamRecord, arn: str) -> bytes:
@@ -127,13 +137,9 @@ class DynamoCodec:
                 "shardId": shard_of(lane.name),
                 "startSequenceNumber": first.id,
                 "endSequenceNumber": last.id,
-                "approximateArrivalOfFirstRecord": _to_the_second(first.arrived),
-                "approximateArrivalOfLastRecord": _to_the_second(last.arrived),
+                "approximateArrivalOfFirstRecord": without_milliseconds(first.arrived),
+                "approximateArrivalOfLastRecord": without_milliseconds(last.arrived),
                 "batchSize": len(records),
                 "streamArn": first.handle,
             }
         }
-
-
-def _to_the_second(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

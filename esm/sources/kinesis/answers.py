@@ -1,26 +1,26 @@
 """The answers of the calls that every page of records needs, read no further than they are used.
 
-What only travels on (the data, the partition key) stays the bytes it came as, so that a record is neither decoded
-nor encoded again on its way into the event.
+The data only travels on: it stays base64, and stands in an item as it will stand in the event.
 """
 
-import json
-
 import msgspec
+import orjson
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from esm.model import Lane
-
-_EMPTY = Raw(b'""')
+from esm.sources.shards import mended
 
 
 class Item(Struct, gc=False):
-    """`Record` of the API; the arrival is in epoch seconds, None where a server leaves it out."""
+    """`Record` of the API; the arrival is in epoch seconds, None where a server leaves it out.
+
+    `Data` is what stands between the quotes of a JSON string.
+    """
 
     SequenceNumber: str
-    PartitionKey: Raw = _EMPTY
-    Data: Raw = _EMPTY
+    PartitionKey: str = ""
+    Data: str = ""
     ApproximateArrivalTimestamp: float | None = None
 
 
@@ -36,9 +36,12 @@ class ChildShard(Struct, gc=False):
 
 
 class GetRecordsAnswer(Struct):
-    """Without `NextShardIterator` the shard is closed and this was its end."""
+    """Without `NextShardIterator` the shard is closed and this was its end.
 
-    Records: list[Item] = []
+    Without `Records` it is no answer to this call, whoever gave it, and must not end a shard.
+    """
+
+    Records: list[Item]
     NextShardIterator: str | None = None
     MillisBehindLatest: int | None = None
     ChildShards: tuple[ChildShard, ...] | None = None
@@ -57,13 +60,13 @@ _ITERATOR = msgspec.json.Decoder(GetShardIteratorAnswer)
 def read_records(body: bytes) -> GetRecordsAnswer:
     """Raises `ResponseParserError`."""
     try:
-        return _RECORDS.decode(body)
-    except msgspec.MsgspecError:
-        pass
-    try:
-        return _RECORDS.decode(_mended(body))
-    except ValueError:
-        raise ResponseParserError("GetRecords answered something else than records") from None
+        answer = _RECORDS.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        answer = _mended(body)
+    if b"\\" in body:  # without a backslash nothing is escaped, and a string is what stands between its quotes
+        for item in answer.Records:
+            item.Data = orjson.dumps(item.Data)[1:-1].decode()
+    return answer
 
 
 def read_iterator(body: bytes) -> str:
@@ -74,6 +77,9 @@ def read_iterator(body: bytes) -> str:
         raise ResponseParserError("GetShardIterator answered something else than an iterator") from None
 
 
-def _mended(body: bytes) -> bytes:
-    """Half a surrogate pair in a key, which lax servers let through, must not wedge a shard. Raises ValueError."""
-    return json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
+def _mended(body: bytes) -> GetRecordsAnswer:
+    """Half a surrogate pair in a key, which lax servers let through, must not wedge a shard."""
+    try:
+        return _RECORDS.decode(mended(body))
+    except ValueError:
+        raise ResponseParserError("GetRecords answered something else than records") from None

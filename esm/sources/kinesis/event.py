@@ -6,13 +6,12 @@ base64 when it comes and when it goes, and never decoded in between.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import orjson
 
 from esm.core.filtering import view_of
+from esm.core.notice_times import with_milliseconds
 from esm.model import Lane, Record, Rejected
 from esm.sources.kinesis.answers import Item
 from esm.sources.shards.event import FRAME, LARGEST_FRAGMENT, batch_info, enveloped, too_large
@@ -36,7 +35,7 @@ class KinesisCodec:
 
     def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
         """AWS's description of a batch, with times to the millisecond."""
-        return {"KinesisBatchInfo": batch_info(lane.name, records, records[0].handle, _to_the_millisecond)}
+        return {"KinesisBatchInfo": batch_info(lane.name, records, records[0].handle, with_milliseconds)}
 
 
 class Encoder:
@@ -44,11 +43,10 @@ class Encoder:
 
     def __init__(self, stream: str, shard: str, identity: str) -> None:
         self._stream = stream
-        self._head = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
-        self._middle = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"%b:' % shard.encode()
+        self._middle = f'}},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"{shard}:'
         self._tail = (
-            b'","eventName":"aws:kinesis:record","invokeIdentityArn":%b,"awsRegion":%b,"eventSourceARN":%b}'
-            % tuple(orjson.dumps(text) for text in (identity, stream.split(":")[3], stream))
+            f'","eventName":"aws:kinesis:record","invokeIdentityArn":{_quoted(identity)},'
+            f'"awsRegion":{_quoted(stream.split(":")[3])},"eventSourceARN":{_quoted(stream)}}}'
         )
 
     def encode(
@@ -62,8 +60,8 @@ class Encoder:
             arrived = item.ApproximateArrivalTimestamp
             if arrived is None:
                 arrived = now
-            event = self._fragment(id_.encode(), item, arrived)
-            record = Record(seq, id_, _text(item.PartitionKey), arrived, read, event, self._stream, int(id_))
+            event = self._fragment(item, arrived)
+            record = Record(seq, id_, item.PartitionKey, arrived, read, event, self._stream, int(id_))
             seq += 1
             if len(event) > LARGEST_FRAGMENT:
                 rejected.append(Rejected(record, too_large(event)))
@@ -71,31 +69,16 @@ class Encoder:
                 records.append(record)
         return records, rejected
 
-    def _fragment(self, number: bytes, item: Item, arrived: float) -> bytes:
-        """Joined rather than formatted, which takes twice as long."""
-        return b"".join(
-            (
-                self._head,
-                item.PartitionKey,
-                b',"sequenceNumber":"',
-                number,
-                b'","data":',
-                item.Data,
-                b',"approximateArrivalTimestamp":%.3f' % arrived,
-                self._middle,
-                number,
-                self._tail,
-            )
-        )
+    def _fragment(self, item: Item, arrived: float) -> bytes:
+        """Put together as text: an f-string is quicker than anything that makes bytes of as many pieces."""
+        number = item.SequenceNumber
+        return (
+            f'{{"kinesis":{{"kinesisSchemaVersion":"1.0","partitionKey":{_quoted(item.PartitionKey)}'
+            f',"sequenceNumber":"{number}","data":"{item.Data}","approximateArrivalTimestamp":{arrived:.3f}'
+            f"{self._middle}{number}{self._tail}"
+        ).encode()
 
 
-def _text(raw: msgspec.Raw) -> str:
-    """What a JSON string says; a key only has to be the same for the same text."""
-    written = bytes(raw)
-    if b"\\" not in written:
-        return written[1:-1].decode(errors="replace")
-    return msgspec.json.decode(written, type=str)
-
-
-def _to_the_millisecond(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _quoted(text: str) -> str:
+    """As JSON."""
+    return orjson.dumps(text).decode()

@@ -76,7 +76,8 @@ async def time_at(kinesis: Any, stream: Stream, ours: float) -> float:
 def lane_of(shard: Mapping[str, Any]) -> Lane:
     """A shard as ListShards tells of it; one that was merged has two parents."""
     parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
-    return Lane(shard["ShardId"], tuple(parent for parent in parents if parent))
+    first = shard["SequenceNumberRange"]["StartingSequenceNumber"]
+    return Lane(shard["ShardId"], tuple(filter(None, parents)), int(first) if first.isdecimal() else None)
 
 
 def digits_of(shards: Sequence[Mapping[str, Any]]) -> int:

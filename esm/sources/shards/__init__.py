@@ -4,6 +4,7 @@ A source says how one shard is asked (`Shard`); reading it in order, reopening i
 watching for new shards are done here.
 """
 
+from esm.sources.shards.event import mended
 from esm.sources.shards.listing import Listing
 from esm.sources.shards.pacer import Pacer, pacer_of
 from esm.sources.shards.reader import ShardReader
@@ -20,6 +21,7 @@ __all__ = [
     "Shard",
     "ShardReader",
     "World",
+    "mended",
     "numbers_of",
     "pacer_of",
 ]

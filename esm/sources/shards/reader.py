@@ -7,6 +7,7 @@ fails or is cancelled, because nothing moves before a page is complete.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import dropwhile
 from typing import Any
 
 from esm.checkpoint import Position, Start
@@ -121,9 +122,9 @@ class ShardReader:
         is_new, self._is_new = self._is_new, self._is_new and not items
         if not items or isinstance(self._place, Start):
             return items, False
-        first = self._shard.position(items[0])
-        if first <= self._place:
-            return items[1:], False
+        place, position = self._place, self._shard.position
+        if position(items[0]) <= place:  # that one alone, unless the server does not keep to positions
+            return list(dropwhile(lambda item: position(item) <= place, items)), False
         return items, is_new and self._shard.inclusive and not self._is_at_end
 
     def _idle(self) -> float:

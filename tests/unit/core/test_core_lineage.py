@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, runnable
+from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, replaced, runnable
 from esm.model import Lane
 
 P, Q = Lane("p"), Lane("q")
@@ -67,7 +67,10 @@ def test_a_merge_that_one_parent_names_waits_for_the_other_which_is_not_listed_y
 def test_what_a_parent_named_may_have_expired_before_it_was_ever_listed() -> None:
     named = listing(P).children([C, D])
     assert set(named.lanes) == {"p", "c", "d"}
-    assert set(named.listing([P, C]).lanes) == {"p", "c"}
+    once = named.listing([P, C])
+    assert set(once.lanes) == {"p", "c", "d"}, "that listing may have been under way when it was named"
+    assert set(once.listing([P, C]).lanes) == {"p", "c"}
+    assert set(once.listing([P]).children([D]).listing([P]).lanes) == {"p", "d"}
 
 
 def test_a_running_lane_stays_as_it_is_when_its_listing_changes() -> None:
@@ -121,3 +124,14 @@ def test_however_shards_divide_each_runs_once_and_after_all_before_it(data: st.D
     assert sorted(ended) == sorted(lane.name for lane in lanes)
     for lane in lanes:
         assert all(ended.index(parent) < ended.index(lane.name) for parent in lane.parents)
+
+
+def test_a_row_is_of_another_lane_if_it_ended_before_the_first_position_of_that_one() -> None:
+    lanes = {"p": Lane("p", (), 10), "c": Lane("c")}
+    older, own, open_, untold = (
+        row("p", 9, ended=True),
+        row("p", 10, ended=True),
+        row("p", 9),
+        row("c", 9, ended=True),
+    )
+    assert replaced([older, own, open_, untold, row("p", ended=True), row("x", 1, ended=True)], lanes) == [older]

@@ -14,7 +14,7 @@ from esm.checkpoint import Budget, Checkpoint, Span, Start
 from esm.core.filtering import FilterSet
 from esm.core.moving import skipped, sought
 from esm.model import DataKeys, Errored, Invocation, Outcome, Refused, Returned
-from esm.runtime.happenings import Filtered, Paused, SourceFailed, SourceRecovered
+from esm.runtime.happenings import Filtered, Paused, Polled, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import (
     Bisected,
     Crowded,
@@ -268,6 +268,18 @@ async def test_a_record_too_large_for_anybody_goes_to_the_destination_alone() ->
         pass
     assert (rig.function.given, rig.destination.given) == (ids, [[large]])
     assert (await rig.store.checkpoint()).at == 9
+
+
+@virtual
+async def test_how_much_is_read_follows_the_size_of_records_that_no_filter_lets_pass_too() -> None:
+    """Otherwise a lane behind a strict filter would read for ever as little as nobody knows anything."""
+    rig = LogRig(filters=FilterSet(['{"key": ["b"]}'], DataKeys()), memory_limit=2**20)
+    rig.put("a" * 2000)
+    async with rig.running(30.0):
+        pass
+    reads = [each.records for each in rig.told.of(Polled)]
+    assert (sum(reads), reads[0]) == (2000, 7)
+    assert max(reads) > 100
 
 
 @virtual

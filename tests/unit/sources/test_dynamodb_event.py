@@ -188,3 +188,17 @@ def test_items_travel_as_they_came(new: Any, old: Any, *, escaped: bool) -> None
             del record["dynamodb"][name]
     (item,) = read(json.dumps(record, ensure_ascii=escaped).encode())
     assert {k: v for k, v in event(item)["dynamodb"].items() if k.endswith("Image")} == images
+
+
+def test_a_time_that_no_calendar_has_does_not_keep_a_record_from_being_given_up() -> None:
+    described = DynamoCodec().describe(Lane("l/s"), [a_record(arrived=1.7e12)])
+    assert described["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"].endswith("Z")
+
+
+def test_half_a_surrogate_pair_in_a_key_does_not_wedge_a_shard() -> None:
+    one, other = (
+        wire(Keys={"a": {"S": "\ud800"}, "b": {"N": "1"}}),
+        wire(Keys={"b": {"N": "1"}, "a": {"S": "\ud800"}}),
+    )
+    assert one.dynamodb.key == other.dynamodb.key
+    assert event(one)["dynamodb"]["Keys"]["a"] == {"S": "?"}

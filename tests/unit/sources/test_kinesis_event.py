@@ -98,6 +98,18 @@ def test_half_a_surrogate_pair_wedges_nothing() -> None:
     assert json.loads(one.event)["kinesis"]["partitionKey"] == "a?"
 
 
+@pytest.mark.parametrize("data", ["QUJD/w==", 'no "base64"', "a\\b", "line\nline", "\x00"])
+def test_data_that_a_server_escapes_arrives_as_it_was_meant(data: str) -> None:
+    (record,) = records(item(data=json.dumps(data).replace("/", r"\/")))
+    assert json.loads(record.event)["kinesis"]["data"] == data
+
+
+def test_a_server_that_sends_no_text_wedges_nothing() -> None:
+    raw = item(key='"k"').encode().replace(b'"k"', b'"\xff"')
+    (record,) = ENCODER.encode(read_records(b'{"Records":[%b]}' % raw).Records, 0, 2.0, 0.0)[0]
+    assert record.key == json.loads(record.event)["kinesis"]["partitionKey"] == "\ufffd"
+
+
 def test_the_largest_record_and_one_byte_more() -> None:
     free = LARGEST_FRAGMENT - len(records(item(data='""'))[0].event)
     for surplus, wanted in ((0, 1), (1, 0)):
@@ -127,3 +139,10 @@ def test_a_batch_is_described_as_aws_does_it() -> None:
             "streamArn": STREAM,
         }
     }
+
+
+def test_a_time_that_no_calendar_has_does_not_keep_a_record_from_being_given_up() -> None:
+    """A server that tells milliseconds where seconds belong."""
+    (record,) = records(item(at="1700000000000"))
+    info = CODEC.describe(Lane(SHARD), [record])["KinesisBatchInfo"]
+    assert info["approximateArrivalOfFirstRecord"].endswith("Z")

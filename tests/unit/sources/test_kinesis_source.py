@@ -24,7 +24,7 @@ async def test_all_pages_of_a_listing_are_read() -> None:
     """A stream may have more shards than fit into one answer."""
     kinesis = StubKinesis([a_shard("a")], [a_shard("b", "a")], [a_shard("c", "a", "b")])
     lanes = await anext(a_source(kinesis).lanes())
-    assert list(lanes) == [Lane("a"), Lane("b", ("a",)), Lane("c", ("a", "b"))]
+    assert list(lanes) == [Lane("a", (), 49), Lane("b", ("a",), 49), Lane("c", ("a", "b"), 49)]
     asked = [arguments for _, arguments in kinesis.calls]
     assert [sorted(each) for each in asked] == [
         ["MaxResults", "StreamARN", "StreamName"],

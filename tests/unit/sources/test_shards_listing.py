@@ -122,3 +122,13 @@ def test_many_ends_are_few_questions() -> None:
         await asyncio.sleep(10)
 
     assert len(following(Stream(*parents), a_resharding).asked) <= 3
+
+
+def test_nobody_looks_for_the_children_of_a_shard_that_is_not_listed_any_more() -> None:
+    async def gone(stream: Stream) -> None:
+        await asyncio.sleep(10)
+        stream.lanes = (Lane("other"),)
+        stream.listing.ended("p")
+        await asyncio.sleep(40)
+
+    assert len(following(Stream(PARENT), gone).asked) == 2

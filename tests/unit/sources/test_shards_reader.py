@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from shard_script import QUOTA, ScriptedShard, a_reader, a_world, now, positions
 
-from esm.checkpoint import Start
+from esm.checkpoint import Position, Start
 from esm.errors import Disconnected
 from esm.model import Lane, LogPage
 from esm.sources.shards import THROTTLED, TRIMMED, Pacer, ShardReader
@@ -297,3 +297,24 @@ async def test_the_end_is_told_once_to_the_source_and_to_every_read() -> None:
     assert await reader.read(10, 1) == LogPage(ended=True, children=children)
     assert len(ends) == 1
     assert len(shard.fetches) == 2
+
+
+@on_virtual_time
+async def test_a_server_that_goes_back_to_the_beginning_delivers_nothing_again() -> None:
+    """It takes any position, and answers with everything it has."""
+    shard = ScriptedShard([10, 20, 30, 40])
+    shard.iterator = _from_the_beginning  # type: ignore[method-assign]
+    reader = a_reader(shard, after=30)
+    page = await reader.read(10, 0)
+    assert (positions(page), page.lost) == ([40], 0)
+
+
+async def _from_the_beginning(place: Position | Start) -> str:
+    return "1/0"
+
+
+@on_virtual_time
+async def test_an_empty_page_in_between_hides_no_loss() -> None:
+    shard = ScriptedShard([10, 20, 30], trimmed=2, empty_pages=1)
+    page = await a_reader(shard, after=10).read(10, 5)
+    assert (positions(page), page.lost) == ([30], None)
