@@ -144,24 +144,23 @@ class Membership(Protocol):
 
     @property
     def rows(self) -> "LaneStore":
-        """Where the checkpoints of our lanes are kept, fenced by the group.
+        """Where the checkpoints of our lanes are kept, fenced by the group (as text: `core.packing`).
 
-        A write raises `LostLease` for a lane that is not ours any more.
+        There is a row for each of them: where the group has no position yet, one whose `at` is right before where
+        the mapping begins, which the first write keeps (D8). A write raises `LostLease` for a lane that is not
+        ours any more, or was not in between.
         """
 
     def lanes(self) -> AsyncIterator[Collection[Lane]]:
         """The lanes that are ours now, and again whenever that changes.
 
         Asking for the next set says: the last one is applied, and what left it has been drained or cut off. Who
-        shares the lanes out may be kept waiting that long. Raises `Disconnected`; then it
-        is asked anew.
+        shares the lanes out may be kept waiting that long. A lane that was lost and came back is left out in
+        between. Raises `Disconnected`; then we join anew.
         """
 
     def open(self, lane: Lane, after: Position | None) -> AbstractAsyncContextManager[LogReader]:
-        """Reads on behind a position; None: from where the mapping begins, which the group keeps from then on.
-
-        Raises `Disconnected`, `LostLease`.
-        """
+        """Reads on behind a position; None: from the first record. Raises `Disconnected`, `LostLease`."""
 
 
 @runtime_checkable
@@ -174,7 +173,10 @@ class GroupSource(Protocol):
 
     @property
     def drain(self) -> float:
-        """How long a lane that was taken from us may finish what is under way, in seconds."""
+        """How long a lane that was taken from us may finish what is under way, in seconds.
+
+        Its last commit may take two more: who shares the lanes out has to be patient that long.
+        """
 
     def join(self) -> AbstractAsyncContextManager[Membership]:
         """Becomes a member; leaves the group at the end. Raises `Disconnected`."""

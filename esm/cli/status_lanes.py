@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-_ILL = {"Crowded": "yellow", "Lost": "red", "Retrying": "yellow", "Stalled": "red"}
+_ILL = {"Crowded": "yellow", "Lost": "red", "Opening": "yellow", "Retrying": "yellow", "Stalled": "red"}
 
 
 def lane_table(mappings: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -12,8 +12,10 @@ from esm.checkpoint import Checkpoint, Position
 from esm.core.batching import BatchRule, share
 from esm.core.buffers import KEYS, ONE_KEY, KeyedBuffer
 from esm.core.checkpoints import build
-from esm.core.log_judging import RetryRule, cut_off
-from esm.core.parts import Owner, Part, independent
+from esm.core.log_judging import INFINITE, RetryRule, cut_off
+from esm.core.packing import most_records
+from esm.core.parts import UNTRIED, Owner, Part, independent
+from esm.core.places import give_places, written
 from esm.core.restoring import Restoration
 from esm.core.watermark import Watermark
 from esm.model import LogPage, Record
@@ -28,11 +30,20 @@ MOST_OWNERS = 200
 
 
 class LaneRule(Struct, frozen=True):
-    """How a lane is worked off; `factor` is ParallelizationFactor: batches in flight at once, order per key."""
+    """How a lane is worked off; `factor` is ParallelizationFactor: batches in flight at once, order per key.
+
+    `room`: characters that a checkpoint may take where it goes with a commit (`packing`), None where it has a row.
+    """
 
     batch: BatchRule
     factor: int
     retry: RetryRule
+    room: int | None = None
+
+    @property
+    def needs_places(self) -> bool:
+        """There is a budget to be kept, and little room for it."""
+        return self.room is not None and self.retry.attempts != INFINITE
 
 
 class Admitted(Struct, frozen=True):
@@ -50,6 +61,7 @@ class Ledger:
         self._rule = rule
         self._keeps = keeps
         self._keys = ONE_KEY if rule.factor == 1 else KEYS
+        self._reached = checkpoint.at
         self._mark = Watermark(checkpoint.at)
         self._restoration = Restoration(checkpoint)
         self.is_restoring = self._restoration.is_open
@@ -114,7 +126,7 @@ class Ledger:
         """The next batch, for one of `free` workers; only while something is ready."""
         batch = self._rule.batch
         limit = share(self.buffer.ready, free, batch.size, self._rule.factor)
-        return self._own([Part(tuple(self.buffer.take(limit, batch.room)))])
+        return self._own([Part(tuple(self.buffer.take(min(limit, self._most()), batch.room)))])
 
     def finished(self, owner: Owner, records: Sequence[Record]) -> None:
         """These have left our hands for good: delivered, or given up and told of."""
@@ -131,14 +143,39 @@ class Ledger:
         self.owners.update(dict.fromkeys(others))
         return others
 
+    def has_place(self, owner: Owner) -> bool:
+        """What is sent next of an owner can be written down, and will be with the next checkpoint."""
+        if not self._rule.needs_places:
+            return True
+        self._give_places()
+        return bool(owner.first.cover)
+
     def checkpoint(self, *, clean: bool) -> Checkpoint:
         """What is known now; while parts are still read again, what was known before."""
         if self.is_restoring:
             return structs.replace(self._opened_with, clean=clean and self._opened_with.clean)
         if self.is_finished:
             return Checkpoint(self.mark, ended=True, clean=clean)
-        parts = [part for owner in self.owners if owner.is_written for part in owner.parts]
-        return build(self.mark, [*self._mark.runs(), *self._restoration.unread()], parts, clean=clean)
+        settled = [*self._mark.runs(), *self._restoration.unread()]
+        return build(self.mark, settled, self._written(), clean=clean)
+
+    def _written(self) -> list[Part]:
+        """The parts that have to outlive us; of those without a limit of retries as many as there is room for."""
+        if self._rule.room is None:
+            return [part for owner in self.owners if owner.is_written for part in owner.parts]
+        self._give_places()
+        return written(self.owners, self._rule.room, self.mark)
+
+    def _give_places(self) -> None:
+        if self._rule.room is not None:
+            give_places(self.owners, self._rule.room, self.mark)
+
+    def _most(self) -> int:
+        """How large a batch of interleaved keys may be, so that whatever fails of it can be written down."""
+        if self._rule.room is None or self._rule.factor == 1:
+            return self._rule.batch.size
+        extent = (self._reached or 0) - (self.mark or 0)
+        return most_records(1 << extent.bit_length(), self._rule.room)
 
     def _sifted(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
         """Those that are delivered, and those that no filter lets pass."""
@@ -174,10 +211,12 @@ class Ledger:
 
     def _follow(self, page: LogPage, records: Sequence[Record]) -> None:
         """Notes how far the reader is."""
+        reached = [records[-1].position] if records else []
         if page.upto is not None:
-            self._restoration.reached(page.upto)
-        if records:
-            self._restoration.reached(records[-1].position)
+            reached.append(page.upto)
+        for position in reached:
+            self._reached = position if self._reached is None else max(position, self._reached)
+            self._restoration.reached(position)
         if page.ended:
             self.has_ended = True
             self._restoration.ended()
@@ -191,12 +230,22 @@ class Ledger:
         self._mark.settled(restored.finished)
         self.held_bytes -= weigh(restored.finished)
         self.held_bytes += sum(weigh(part.records) for part in restored.parts)
-        parts = [each for part in restored.parts for each in cut_off(part, self._rule.retry, now)]
+        written = map(self._in_its_place, restored.parts)
+        parts = [each for part in written for each in cut_off(part, self._rule.retry, now)]
         owners = [self._own(group, known=True) for group in independent(parts, self._keys.key_of)]
         for owner in owners:
             self.buffer.lock(owner.keys)
         self.buffer.extend(restored.fresh)
         return owners
+
+    def _in_its_place(self, part: Part) -> Part:
+        """A part that came back, under the spans that it was found by."""
+        if self._rule.room is None or part.budget == UNTRIED:
+            return part
+        spans, first = self._opened_with.spans, part.records[0].position
+        number = next(span.part for span in spans if span.first <= first <= span.last)
+        cover = tuple((span.first, span.last) for span in spans if span.part == number)
+        return structs.replace(part, cover=cover)
 
     def _own(self, parts: Iterable[Part], *, known: bool = False) -> Owner:
         owner = Owner(parts, self._keys.key_of, known=known)

@@ -1,23 +1,29 @@
 """What a reply means for a part of a log's lane: what is done, what is given up, what is pending.
 
-A log keeps its order, so an answer cuts the part at the lowest reported record: what comes before it is done,
-the rest is sent again with a fresh budget. A failure costs an attempt or, bisected, makes two parts of one.
-Sources: AWS Lambda guide, "Configuring partial batch response with Kinesis" and "Retain records of failed
-invocations"; what is open there is decided in docs/decisions (24).
+A stream's answer cuts the part at the lowest reported record: what comes before it is done. A topic's leaves only
+the reported ones: the others are done, the function says so itself. Either way the rest is sent again with a fresh
+budget. A failure costs an attempt or, bisected, makes two parts of one.
+Sources: AWS Lambda guide, "Configuring partial batch response with Kinesis", "Configuring error handling controls
+for Kafka event sources" and "Retain records of failed invocations"; what is open there is decided in
+docs/decisions (24, 37).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct, structs
 
 from esm.checkpoint import Budget
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
-from esm.core.partial import Unreadable, failed_ids
+from esm.core.partial import Reports, Unreadable, by_offset, by_text, failed_ids
 from esm.core.parts import Part
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 INFINITE = -1
 
+_NO_PROGRESS = {
+    Reports.LOWEST: "the first record was reported",
+    Reports.LISTED: "every record was reported",
+}
 _A_MOMENT = 0.01
 
 
@@ -25,14 +31,14 @@ class RetryRule(Struct, frozen=True):
     """When records of a log are given up.
 
     N `attempts` beyond the first delivery, `age` in seconds since their arrival; both INFINITE for never. `bisect`
-    is BisectBatchOnFunctionError; `reports_failures` is ReportBatchItemFailures, without it the body of an answer
-    is ignored completely.
+    is BisectBatchOnFunctionError; `reports` is how ReportBatchItemFailures is meant, NONE without it: then the
+    body of an answer is ignored completely.
     """
 
     attempts: int = INFINITE
     age: float = INFINITE
     bisect: bool = False
-    reports_failures: bool = False
+    reports: Reports = Reports.NONE
 
 
 class LogVerdict(Struct, frozen=True):
@@ -56,7 +62,7 @@ def judge_log(part: Part, reply: Reply, rule: RetryRule, now: float) -> LogVerdi
             return LogVerdict(outcome, pending=(part.sent(in_flight=False),), retry_after=asked, why=message)
         case Errored(outcome=outcome, message=message):
             return _failed(part, reply, rule, now, (outcome, message))
-        case Returned(payload=payload) if rule.reports_failures:
+        case Returned(payload=payload) if rule.reports is not Reports.NONE:
             return _answered(part, reply, payload, rule, now)
         case _:
             return LogVerdict(Outcome.SUCCESS, done=part.records)
@@ -98,17 +104,24 @@ def cut_off(part: Part, rule: RetryRule, now: float) -> Sequence[Part]:
 
 
 def _answered(part: Part, reply: Reply, payload: bytes, rule: RetryRule, now: float) -> LogVerdict:
-    reported = failed_ids(payload, {record.id for record in part.records})
+    naming = by_offset if rule.reports is Reports.LISTED else by_text
+    reported = failed_ids(payload, {record.id for record in part.records}, naming)
     if isinstance(reported, Unreadable):
         return _failed(part, reply, rule, now, (Outcome.FUNCTION_ERROR, reported.why))
     if not reported:
         return LogVerdict(Outcome.SUCCESS, done=part.records)
-    lowest = min(record.position for record in part.records if record.id in reported)
-    done = tuple(record for record in part.records if record.position < lowest)
-    if not done:
-        return _failed(part, reply, rule, now, (Outcome.PARTIAL, "the first record was reported"))
-    rest = tuple(record for record in part.records if record.position >= lowest)
+    failed = reported if rule.reports is Reports.LISTED else _from_the_lowest(part, reported)
+    if len(failed) == len(part.records):
+        return _failed(part, reply, rule, now, (Outcome.PARTIAL, _NO_PROGRESS[rule.reports]))
+    done = tuple(record for record in part.records if record.id not in failed)
+    rest = tuple(record for record in part.records if record.id in failed)
     return LogVerdict(Outcome.PARTIAL, done=done, pending=(Part(rest, reply=reply),))
+
+
+def _from_the_lowest(part: Part, reported: Collection[str]) -> frozenset[str]:
+    """What is reported and all that comes after it."""
+    lowest = min(record.position for record in part.records if record.id in reported)
+    return frozenset(record.id for record in part.records if record.position >= lowest)
 
 
 def _failed(part: Part, reply: Reply, rule: RetryRule, now: float, what: tuple[Outcome, str]) -> LogVerdict:
@@ -116,7 +129,7 @@ def _failed(part: Part, reply: Reply, rule: RetryRule, now: float, what: tuple[O
     outcome, why = what
     if rule.bisect and len(part.records) > 1:
         return LogVerdict(outcome, pending=_halves(part.records), why=why)
-    again = Part(part.records, _counted(part.budget, now), reply=reply)
+    again = structs.replace(part, budget=_counted(part.budget, now), reply=reply)
     if _is_spent(again, rule):
         drop = Drop(again.records, EXHAUSTED, again.budget.attempts, reply)
         return LogVerdict(outcome, drop=drop, why=why)

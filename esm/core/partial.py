@@ -5,12 +5,25 @@ success, what is full failure, what names failed items. Identifiers are compared
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from enum import StrEnum
 from typing import NoReturn
 
 import msgspec
 
 WHOLE_BATCH = "the whole batch is treated as failed"
+
+
+class Reports(StrEnum):
+    """How the answer of a log's function is read: not at all, or with what it lists to be sent again.
+
+    LOWEST: records are named by their sequence number, and everything from the lowest on is sent again (Kinesis,
+    DynamoDB Streams). LISTED: they are named by partition and offset, and only they are sent again (Kafka).
+    """
+
+    NONE = "none"
+    LOWEST = "lowest"
+    LISTED = "listed"
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -19,12 +32,42 @@ class Unreadable(msgspec.Struct, frozen=True):
     why: str
 
 
-def failed_ids(payload: bytes, delivered: Collection[str]) -> frozenset[str] | Unreadable:
+Naming = Callable[[object], str | None]
+"""From an `itemIdentifier` to a record's id; None if it is not of the form that names one."""
+
+
+def by_text(identifier: object) -> str | None:
+    """The id itself: queues, Kinesis, DynamoDB Streams."""
+    return identifier if isinstance(identifier, str) and identifier else None
+
+
+def by_offset(identifier: object) -> str | None:
+    """`{"partition": "topic-0", "offset": 100}`, of exactly these types; a flat string names nothing.
+
+    Source: AWS Lambda guide, "Configuring error handling controls for Kafka event sources".
+    """
+    match identifier:
+        case {"partition": str(partition), "offset": int(offset)} if not isinstance(offset, bool):
+            return offset_id(partition, offset)
+        case _:
+            return None
+
+
+def offset_id(partition: str, offset: int) -> str:
+    """The id of a topic's record; `partition` as in the event, `topic-0`."""
+    return f"{partition}@{offset}"
+
+
+def failed_ids(
+    payload: bytes, delivered: Collection[str], naming: Naming = by_text
+) -> frozenset[str] | Unreadable:
     """The identifiers reported in `payload`, the empty set for full success.
 
-    `delivered` holds the identifiers of the batch; naming any other makes the answer unreadable, as do a
-    missing, null, empty or non-string identifier and a body that is not JSON. Zero bytes count as null.
-    Source: AWS Lambda guide, "Reporting batch item failures for Lambda functions" (SQS, Kinesis, DynamoDB).
+    `delivered` holds the ids of the batch; naming any other makes the answer unreadable, as do a missing, null or
+    empty identifier, one of another form than `naming` knows, and a body that is not JSON. Zero bytes count as
+    null.
+    Source: AWS Lambda guide, "Reporting batch item failures for Lambda functions" (SQS, Kinesis, DynamoDB), and
+    for Kafka "Configuring error handling controls for Kafka event sources".
     """
     if not payload:
         return frozenset()
@@ -37,20 +80,21 @@ def failed_ids(payload: bytes, delivered: Collection[str]) -> frozenset[str] | U
         return frozenset()
     if not isinstance(items, list):
         return Unreadable(f"batchItemFailures is not a list, so {WHOLE_BATCH}")
-    return _identifiers(items, delivered)
+    return _identifiers(items, delivered, naming)
 
 
-def _identifiers(items: list[object], delivered: Collection[str]) -> frozenset[str] | Unreadable:
+def _identifiers(items: list[object], delivered: Collection[str], naming: Naming) -> frozenset[str] | Unreadable:
     failed = set()
     for item in items:
         identifier = item.get("itemIdentifier") if isinstance(item, dict) else None
-        if not isinstance(identifier, str) or not identifier:
+        id_ = naming(identifier)
+        if id_ is None:
             return Unreadable(
                 f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, so {WHOLE_BATCH}"
             )
-        if identifier not in delivered:
+        if id_ not in delivered:
             return Unreadable(f"itemIdentifier {_shown(identifier)} is not in the batch, so {WHOLE_BATCH}")
-        failed.add(identifier)
+        failed.add(id_)
     return frozenset(failed)
 
 

@@ -5,13 +5,13 @@ locked until the owner has no unfinished record of them. Parts that share no key
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
 
 from msgspec import Struct, structs
 
-from esm.checkpoint import Budget
+from esm.checkpoint import Budget, Position
 from esm.model import Record, Reply
 
 Key = str | None
@@ -24,12 +24,24 @@ class Part(Struct, frozen=True):
     """Records that are sent together, in order of position, and what they have used up of their retries.
 
     `too_large`: why they can never be sent, empty if they can. `reply` is the last one, as far as we know it.
+    `cover`: the spans under which it is written down where there is little room, empty while it is not (`places`).
     """
 
     records: tuple[Record, ...]
     budget: Budget = UNTRIED
     too_large: str = ""
     reply: Reply | None = None
+    cover: tuple[tuple[Position, Position], ...] = ()
+
+    def runs(self) -> Iterator[tuple[Position, Position]]:
+        """First and last position of each run of records with none between them."""
+        first = before = self.records[0]
+        for record in self.records[1:]:
+            if record.seq != before.seq + 1:
+                yield first.position, before.position
+                first = record
+            before = record
+        yield first.position, before.position
 
     def sent(self, *, in_flight: bool) -> "Part":
         """The part while it is being sent, or after all not."""

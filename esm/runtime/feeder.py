@@ -5,7 +5,7 @@ are free and within the process's memory: a stuck record blocks its key, and the
 of what waits behind such records.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
@@ -44,6 +44,7 @@ class Feeder:
     admitted: Callable[[Sequence[Owner]], None]
     behind: float | None = field(default=None, init=False)
     children: Sequence[Lane] | None = field(default=None, init=False)
+    asked: float | None = field(default=None, init=False)
     _bell: Bell = field(default_factory=Bell, init=False)
     _failures: int = field(default=0, init=False)
     _crowded: bool = field(default=False, init=False)
@@ -94,7 +95,7 @@ class Feeder:
         page = LogPage()
         try:
             async with self.stop.limit(None):
-                page = await self.reader.read(limit, self.options.wait)
+                page = await self._asked(self.reader.read(limit, self.options.wait))
         except TimeoutError:
             if not self.stop.is_set():
                 raise
@@ -107,6 +108,14 @@ class Feeder:
             self.memory.arrived(limit)
         if page == LogPage(behind=page.behind) and not page.behind:
             await self.stop.within(max(0.0, started + _EMPTY_PAUSE - self.world.monotonic()))
+
+    async def _asked(self, read: Awaitable[LogPage]) -> LogPage:
+        """Notes since when the source owes an answer."""
+        self.asked = self.world.monotonic()
+        try:
+            return await read
+        finally:
+            self.asked = None
 
     def _admit(self, page: LogPage) -> None:
         if page.lost != 0:

@@ -42,7 +42,7 @@ class Barrier:
             except Exception as error:  # noqa: BLE001 -- this is the barrier
                 failures = 1 if self.world.monotonic() - started > _CALM else failures + 1
                 pause = _BACKOFF.pause(failures, self.world.chance())
-                self.report(key, _first(error), pause)
+                self.report(key, first_of(error), pause)
                 await stop.within(pause)
             else:
                 return
@@ -91,7 +91,7 @@ def _stop_all(running: Iterable[_Running[Any]]) -> None:
         each.stop.set()
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
     """The error that came first, out of the groups that structured concurrency wraps it in."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

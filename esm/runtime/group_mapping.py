@@ -16,7 +16,8 @@ from esm.model import Lane
 from esm.ports import GroupSource, LogReader, Membership
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
-from esm.runtime.follow import Barrier, follow
+from esm.runtime.follow import Barrier, first_of, follow
+from esm.runtime.lane_happenings import LaneStopped
 from esm.runtime.lane_row import HeldRow, SharedRows
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.log_lane import Shared
@@ -41,6 +42,8 @@ class GroupMapping:
     world: World
     _health: SourceHealth = field(init=False)
     _ours: Collection[str] = field(default=(), init=False)
+    _failures: int = field(default=0, init=False)
+    _problem: Disconnected | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._health = SourceHealth(self.plan.name, self.world)
@@ -48,16 +51,14 @@ class GroupMapping:
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained and the group is left."""
         async with shared_by_lanes(self.plan, self.dispatcher, self.memory, self.world) as shared:
-            failures = 0
             while not stop.is_set():
                 try:
                     async with self.source.join() as membership:
-                        failures = 0
                         await self._follow(shared, membership, stop)
-                except Disconnected as problem:
-                    failures += 1
-                    pause = _UNJOINED.pause(failures, self.world.chance())
-                    self._health.report("", problem, pause)
+                except* Disconnected as problems:
+                    self._failures += 1
+                    pause = _UNJOINED.pause(self._failures, self.world.chance())
+                    self._health.report("", first_of(problems), pause)
                     await stop.within(pause)
 
     async def _follow(self, shared: Shared, membership: Membership, stop: Stop) -> None:
@@ -71,18 +72,31 @@ class GroupMapping:
         async def run_lane(name: str, lane: Lane, own: Stop) -> None:
             await self._run_lane(lanes, name, lane, own)
 
+        over = Stop()
+        withdraw = stop.then(over.set)
         self.board.attach(self.plan.name, lanes.live)
         try:
             barrier = Barrier(self._health.report, self.world)
-            await follow(self._wanted(membership), run_lane, stop=stop, barrier=barrier)
+            await follow(self._wanted(membership, over), run_lane, stop=over, barrier=barrier)
         finally:
+            withdraw()
             self.board.detach(self.plan.name)
+        if self._problem is not None:
+            raise self._problem
 
-    async def _wanted(self, membership: Membership) -> AsyncIterator[Mapping[str, Lane]]:
-        async for lanes in membership.lanes():
-            self._health.well_again()
-            self._ours = {lane.name for lane in lanes}
-            yield {lane.name: lane for lane in lanes}
+    async def _wanted(self, membership: Membership, over: Stop) -> AsyncIterator[Mapping[str, Lane]]:
+        """What is ours. Once the group cannot be asked nothing is: lanes end as if each had been taken away."""
+        self._problem = None
+        try:
+            async for lanes in membership.lanes():
+                self._health.well_again()
+                self._failures = 0
+                self._ours = {lane.name for lane in lanes}
+                yield {lane.name: lane for lane in lanes}
+        except Disconnected as problem:
+            self._problem = problem
+            self._ours = ()
+            over.set()
 
     async def _run_lane(self, lanes: LaneRunner, name: str, lane: Lane, stop: Stop) -> None:
         """A stop of the whole mapping has the engine's patience, one that the group asks for has the source's."""
@@ -96,6 +110,7 @@ class GroupMapping:
         except TimeoutError:
             if not patience.expired():
                 raise
+            self.world.tell(LaneStopped(self.plan.name, name, None))
 
     def _drain(self, name: str, patience: asyncio.Timeout) -> None:
         if name not in self._ours:

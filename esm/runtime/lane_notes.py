@@ -42,6 +42,8 @@ class LaneNotes:
 
 
 def _state(seen: LaneFigures) -> str:
+    if not seen.is_open:
+        return "Opening"
     if seen.stalled:
         return "Stalled"
     if seen.crowded:

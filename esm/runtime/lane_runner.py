@@ -4,6 +4,7 @@ Which lanes there are is for others to say: lineage for the shards of a stream, 
 topic.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Outlet
 from esm.runtime.lane_happenings import LaneEnded, LaneLost, LaneStarted, LaneStopped, RecordsLost
 from esm.runtime.lane_row import HeldRow, Rows
-from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.lane_watch import LaneFigures, watch
 from esm.runtime.log_lane import LogLane, Shared
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
@@ -49,12 +50,21 @@ class LaneRunner:
     lineage: Lineage
     health: SourceHealth
     _lanes: dict[str, LogLane] = field(default_factory=dict, init=False)
+    _opening: dict[str, float] = field(default_factory=dict, init=False)
 
     async def run(self, lane: Lane, stop: Stop) -> None:
         """Until it has ended or is stopped; a row that somebody else wrote is taken again after a while.
 
-        Soon at first: it was most likely a tool, which wants to see its write heeded.
+        Soon at first: it was most likely a tool, which wants to see its write heeded. All the while somebody
+        watches whether the lane moves, also before it is open.
         """
+        async with asyncio.TaskGroup() as tasks:
+            figures = partial(self._figures_of, lane.name)
+            watching = tasks.create_task(watch(self.shared.plan.name, lane.name, figures, self.shared.world))
+            await self._run(lane, stop)
+            watching.cancel()
+
+    async def _run(self, lane: Lane, stop: Stop) -> None:
         world = self.shared.world
         failures = 0
         while not stop.is_set():
@@ -65,19 +75,20 @@ class LaneRunner:
                 failures = 1 if world.monotonic() - opened > _CALM else failures + 1
                 pause = _TAKE_AGAIN.pause(failures, world.chance())
                 world.tell(LaneLost(self.shared.plan.name, lane.name, pause))
-                await stop.within(pause)
+                if await stop.within(pause):
+                    world.tell(LaneStopped(self.shared.plan.name, lane.name, None))
             else:
                 return
 
     def live(self) -> Live:
         """The figures of this moment, over all lanes."""
         lanes = self.figures()
-        each_lane = lanes.values()
+        each_lane = [lane for lane in lanes.values() if lane.is_open]
         dispatcher = self.shared.dispatcher
         return Live(
             concurrency=dispatcher.in_flight,
-            concurrency_limit=len(lanes) * self.shared.plan.options.parallelization_factor,
-            pollers=len(lanes),
+            concurrency_limit=len(each_lane) * self.shared.plan.options.parallelization_factor,
+            pollers=len(each_lane),
             gathered=sum(each.gathered for each in each_lane),
             held_bytes=sum(each.held_bytes for each in each_lane),
             circuit_open=dispatcher.circuit_open,
@@ -85,10 +96,23 @@ class LaneRunner:
         )
 
     def figures(self) -> Mapping[str, LaneFigures]:
-        """Each lane that is open, by name."""
-        return {name: lane.figures() for name, lane in tuple(self._lanes.items())}
+        """Each lane that is open or about to be, by name."""
+        return {name: self._figures_of(name) for name in (*tuple(self._opening), *tuple(self._lanes))}
+
+    def _figures_of(self, name: str) -> LaneFigures:
+        if run := self._lanes.get(name):
+            return run.figures()
+        now = self.shared.world.monotonic()
+        return LaneFigures(unanswered=now - self._opening.get(name, now), is_open=False)
 
     async def _open_lane(self, lane: Lane, stop: Stop) -> None:
+        self._opening[lane.name] = self.shared.world.monotonic()
+        try:
+            await self._opened_lane(lane, stop)
+        finally:
+            self._opening.pop(lane.name, None)
+
+    async def _opened_lane(self, lane: Lane, stop: Stop) -> None:
         plan, world = self.shared.plan, self.shared.world
         row = await self.rows.take(lane.name, world.new_id())
         if row.found.ended:
@@ -113,6 +137,7 @@ class LaneRunner:
         name, lane, world = self.shared.plan.name, run.lane, self.shared.world
         world.tell(LaneStarted(name, lane.name, opened.at, careful=not opened.clean))
         self._lanes[lane.name] = run
+        self._opening.pop(lane.name, None)
         try:
             await run.run()
         finally:

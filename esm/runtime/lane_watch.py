@@ -13,6 +13,7 @@ PATIENCE = 300.0
 """Seconds without movement after which a lane with data in it is reported, and again each time they pass."""
 
 _EVERY = 30.0
+_SILENT = 60.0
 
 
 class LaneFigures(Struct, frozen=True):
@@ -23,7 +24,8 @@ class LaneFigures(Struct, frozen=True):
     mark, `pending` batches are not finished, `attempts` the most that one of them has failed. `held_by` is the
     record that holds the mark, `key` its ordering key, `stalled` why the lane cannot go on, each empty if nothing
     does. `crowded`: nothing more is read until that record is finished. `calls` counts invocations since the lane
-    was opened, `in_flight` those that have not ended.
+    was opened, `in_flight` those that have not ended. `unanswered`: seconds for which the source has owed an
+    answer, to a read or, while the lane `is_open` not yet, to its opening.
     """
 
     at: Position | None = None
@@ -40,11 +42,18 @@ class LaneFigures(Struct, frozen=True):
     crowded: bool = False
     calls: int = 0
     in_flight: int = 0
+    unanswered: float = 0.0
+    is_open: bool = True
+
+    @property
+    def is_answered(self) -> bool:
+        """The source is not silent for longer than any read waits."""
+        return self.unanswered < _SILENT
 
     @property
     def has_data(self) -> bool:
-        """There is something to do."""
-        return bool(self.past_mark or self.behind)
+        """There is something to do, or nobody knows."""
+        return bool(self.past_mark or self.behind) or not self.is_answered
 
 
 async def watch(mapping: str, lane: str, figures: Callable[[], LaneFigures], world: World) -> None:
@@ -56,5 +65,12 @@ async def watch(mapping: str, lane: str, figures: Callable[[], LaneFigures], wor
         if (seen.at, seen.calls) != (last.at, last.calls) or not seen.has_data or seen.in_flight:
             moved, last = now, seen
         elif now - moved >= PATIENCE:
-            world.tell(NotMoving(mapping, lane, now - moved, seen.stalled or "nobody knows why"))
+            world.tell(NotMoving(mapping, lane, now - moved, _why(seen)))
             moved, last = now, seen
+
+
+def _why(seen: LaneFigures) -> str:
+    if seen.is_answered:
+        return seen.stalled or "nobody knows why"
+    asked = "a read" if seen.is_open else "its opening"
+    return f"the source has not answered {asked} for {seen.unanswered:.0f} s"

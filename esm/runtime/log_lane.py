@@ -15,19 +15,21 @@ from esm.core.batching import BatchRule, due_in, room_for
 from esm.core.ledger import LaneRule, Ledger
 from esm.core.log_judging import RetryRule
 from esm.core.notice import Subject
+from esm.core.packing import ROOM
+from esm.core.partial import Reports
 from esm.core.parts import Owner
 from esm.errors import LostLease, StoreFailed
 from esm.model import Lane, Record
-from esm.ports import LogReader
+from esm.ports import GroupSource, LogReader
 from esm.runtime.committer import Committer
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Dropping, Outlet
 from esm.runtime.feeder import Feeder
 from esm.runtime.lane_happenings import Retried
 from esm.runtime.lane_row import HeldRow
-from esm.runtime.lane_watch import LaneFigures, watch
+from esm.runtime.lane_watch import LaneFigures
 from esm.runtime.memory import Memory
-from esm.runtime.plan import LogOptions, LogPlan
+from esm.runtime.plan import LogPlan
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.stall import Stall
@@ -60,7 +62,7 @@ class LogLane:
         options = plan.options
         self._plan, self._world, self._stop, self._row = plan, world, stop, row
         self._memory = shared.memory
-        self._rule = rule_of(options, plan.source.codec.frame)
+        self._rule = rule_of(plan)
         sieve = Sieve(plan.name, plan.source.codec, plan.filters, world)
         self._ledger = Ledger(row.found, self._rule, None if plan.filters is None else sieve.keeps)
         self._stall = Stall(plan.name, lane.name, world)
@@ -124,7 +126,7 @@ class LogLane:
 
     def figures(self) -> LaneFigures:
         """The lane at this moment, for status and metrics; only reads, and may be called in another thread."""
-        oldest = self._oldest
+        oldest, asked = self._oldest, self.feeder.asked
         budgets = [part.budget for owner in tuple(self._ledger.owners) for part in owner.parts[:1]]
         return LaneFigures(
             at=self._ledger.mark,
@@ -141,6 +143,7 @@ class LogLane:
             crowded=self._ledger.is_crowded and not self._ledger.is_restoring,
             calls=self._turns.calls,
             in_flight=self._turns.in_flight,
+            unanswered=0.0 if asked is None else self._world.monotonic() - asked,
         )
 
     async def run(self) -> None:
@@ -150,11 +153,9 @@ class LogLane:
         try:
             async with asyncio.TaskGroup() as upkeep:
                 upkeep.create_task(self._committer.run())
-                watching = upkeep.create_task(watch(self._plan.name, self.lane.name, self.figures, self._world))
                 async with asyncio.TaskGroup() as work:
                     work.create_task(self.feeder.run())
                     work.create_task(self._dispatch(work))
-                watching.cancel()
                 self._closing = True
                 self._committer.close()
         except asyncio.CancelledError:
@@ -247,14 +248,25 @@ class LogLane:
         return self._ledger.checkpoint(clean=self._closing)
 
 
-def rule_of(options: LogOptions, frame: int) -> LaneRule:
-    """What the options say, in the words of the core; `frame` is the codec's."""
+def rule_of(plan: LogPlan) -> LaneRule:
+    """What the plan says, in the words of the core.
+
+    A log whose lanes a group shares out is a topic: its function lists what failed by partition and offset, and
+    its checkpoints go with the group's commits.
+    """
+    options = plan.options
+    is_topic = isinstance(plan.source, GroupSource)
+    listing = Reports.LISTED if is_topic else Reports.LOWEST
     return LaneRule(
-        BatchRule(options.batch_size, room_for(frame), options.window),
+        BatchRule(options.batch_size, room_for(plan.source.codec.frame), options.window),
         options.parallelization_factor,
         RetryRule(
-            options.maximum_retry_attempts, options.maximum_record_age, options.bisect, options.reports_failures
+            options.maximum_retry_attempts,
+            options.maximum_record_age,
+            options.bisect,
+            listing if options.reports_failures else Reports.NONE,
         ),
+        ROOM if is_topic else None,
     )
 
 

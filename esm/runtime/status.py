@@ -13,7 +13,7 @@ from esm.runtime.trouble import Blame
 STATES = ("Creating", "Enabled", "Disabling", "Disabled")
 """The states a mapping is shown in, words of the AWS API (`EventSourceMappingConfiguration.State`)."""
 
-LANE_STATES = ("Reading", "Retrying", "Crowded", "Stalled", "Lost")
+LANE_STATES = ("Reading", "Opening", "Retrying", "Crowded", "Stalled", "Lost")
 """The states of a log's lane, from well to ill; the first of the later ones that holds hides the earlier."""
 
 DELETED = "Deleted"

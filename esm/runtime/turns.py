@@ -28,6 +28,7 @@ from esm.runtime.world import World
 _FAILURE = Backoff(base=1.0, cap=60.0)
 _STORE_PATIENCE = 5.0
 _MOST_STORE_PATIENCE = 60.0
+_NO_PLACE = 1.0
 
 
 @dataclass(slots=True)
@@ -89,19 +90,26 @@ class Turns:
     async def _announce(self, owner: Owner) -> bool:
         """Writes down that the part is being sent: it may be what kills us. A slot does not wait for that long.
 
-        Unless the store always takes longer: then what fails would never be sent again.
+        Unless the store always takes longer: then what fails would never be sent again. Where there is no room to
+        write it the owner tries again later: others are finished by then.
         """
         owner.becomes([owner.first.sent(in_flight=True)])
+        if not self.ledger.has_place(owner):
+            owner.due = self.world.monotonic() + _NO_PLACE
+        elif await self._is_durable() and not self.stop.is_set():
+            return True
+        owner.becomes([owner.first.sent(in_flight=False)])
+        self.committer.hurry()
+        return False
+
+    async def _is_durable(self) -> bool:
+        """What is known is written; waits the longer for it the slower the store is."""
         is_durable = await self.committer.durable(self._patience)
         if is_durable or self.committer.is_failing:
             self._patience = _STORE_PATIENCE
         else:
             self._patience = min(2 * self._patience, _MOST_STORE_PATIENCE)
-        if is_durable and not self.stop.is_set():
-            return True
-        owner.becomes([owner.first.sent(in_flight=False)])
-        self.committer.hurry()
-        return False
+        return is_durable
 
     async def _invoke(self, part: Part, batch_id: str) -> LogVerdict:
         started, now = self.world.monotonic(), self.world.wall()

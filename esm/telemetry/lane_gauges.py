@@ -26,7 +26,7 @@ def lane_families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
     for metric, (text, figure) in _FIGURES.items():
         family = GaugeMetricFamily(metric, text, labels=["mapping", "lane"])
         for mapping, name, lane in lanes:
-            value = None if lane.state == "Lost" else figure(lane.figures)
+            value = figure(lane.figures) if lane.state not in {"Lost", "Opening"} else None
             if value is not None:
                 family.add_metric([mapping, name], value)
         yield family

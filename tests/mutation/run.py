@@ -23,6 +23,8 @@ from pathlib import Path
 MODULES = {
     "judging": 85.0,
     "partial": 85.0,
+    "packing": 95.0,
+    "places": 95.0,
     "buffers": 85.0,
     "batching": 85.0,
     "filtering/criteria": 95.0,

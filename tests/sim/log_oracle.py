@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from esm.checkpoint import Checkpoint, LaneRow
+from esm.testing.group import FakeGroup
 from esm.testing.log import Entry, FakeLog
 from sim.history import must
 
@@ -25,7 +26,7 @@ class LogOracle:
     `forgets`: there is no room for what is settled above the mark, so what was given up may come again.
     """
 
-    log: FakeLog
+    log: FakeLog | FakeGroup
     most: int
     factor: int = 1
     retries: int = -1
@@ -80,14 +81,14 @@ class LogOracle:
         """The call was not cut off."""
         self.answered[tuple(ids)] += 1
 
-    def ends(self, ids: list[str], succeeded: list[str]) -> None:
-        """The function, or what waited for it, is over."""
+    def ends(self, ids: list[str], succeeded: list[str], *, seen: bool = True) -> None:
+        """The function, or what waited for it, is over; `seen`: what it saw last is to be the newest."""
         self.batches -= 1
         self.active[ids[0].partition(":")[0]] -= 1
         if succeeded:
             self.failures[tuple(ids)] -= 1
         self.finished.update(succeeded)
-        for entry in (self.entries[id_] for id_ in succeeded):
+        for entry in (self.entries[id_] for id_ in succeeded if seen):
             key = ids[0].partition(":")[0], entry.key
             self.last[key] = entry
             self.newest[key] = max(entry, self.newest.get(key, entry), key=lambda each: each.position)

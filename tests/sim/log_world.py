@@ -12,7 +12,7 @@ from esm.errors import StoreFailed, Undeliverable
 from esm.model import Errored, Invocation, Notice, Outcome, Refused, Reply, Returned
 from esm.stores import MemoryStore
 from esm.testing.queue import Faults
-from sim.log_oracle import THIEF, LogOracle
+from sim.log_oracle import THIEF
 
 
 class Outages:
@@ -28,6 +28,22 @@ class Outages:
         if now >= self._until and self._faults.hit(self._kind):
             self._until = now + self._faults.chance.choice([5.0, 60.0, 200.0])
         return now < self._until
+
+
+async def refusal(faults: Faults, outage: Outages) -> Refused | None:
+    """What a target says that is down, overloaded or not what the mapping takes it for."""
+    if outage.is_on():
+        await asyncio.sleep(0.01)
+        return Refused(Outcome.UNREACHABLE, "scripted outage")
+    for kind, outcome in (
+        ("throttled", Outcome.THROTTLED),
+        ("unreachable", Outcome.UNREACHABLE),
+        ("misconfigured", Outcome.MISCONFIGURED),
+    ):
+        if faults.hit(kind):
+            await asyncio.sleep(0.001)
+            return Refused(outcome, "scripted", 2.0 if faults.hit("retry after") else None)
+    return None
 
 
 class Witness(Protocol):
@@ -60,7 +76,7 @@ class LogFunction:
 
     async def invoke(self, call: Invocation) -> Reply:
         ids: list[str] = json.loads(call.payload)
-        if refused := await self._refuses():
+        if refused := await refusal(self._faults, self._outage):
             return refused
         self._oracle.starts(ids)
         if self.killers.intersection(ids):
@@ -81,20 +97,6 @@ class LogFunction:
         finally:
             self._oracle.ends(ids, succeeded)
 
-    async def _refuses(self) -> Refused | None:
-        if self._outage.is_on():
-            await asyncio.sleep(0.01)
-            return Refused(Outcome.UNREACHABLE, "scripted outage")
-        for kind, outcome in (
-            ("throttled", Outcome.THROTTLED),
-            ("unreachable", Outcome.UNREACHABLE),
-            ("misconfigured", Outcome.MISCONFIGURED),
-        ):
-            if self._faults.hit(kind):
-                await asyncio.sleep(0.001)
-                return Refused(outcome, "scripted", 2.0 if self._faults.hit("retry after") else None)
-        return None
-
     def _answer(self, ids: list[str], failed: list[str]) -> Reply:
         if self._faults.hit("function error"):
             return Errored(Outcome.FUNCTION_ERROR, "scripted")
@@ -108,10 +110,16 @@ class LogFunction:
         return Returned(json.dumps({"batchItemFailures": [{"itemIdentifier": id_} for id_ in reported]}).encode())
 
 
+class Told(Protocol):
+    """Who is to know what was given up."""
+
+    def given_up(self, ids: list[str], condition: str) -> None: ...
+
+
 class FakeDestination:
     """Takes notices, mostly."""
 
-    def __init__(self, oracle: LogOracle, faults: Faults) -> None:
+    def __init__(self, oracle: Told, faults: Faults) -> None:
         self._oracle = oracle
         self._faults = faults
         self._outage = Outages(faults, "destination outage")

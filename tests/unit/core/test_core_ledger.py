@@ -1,5 +1,6 @@
 """The ledger, its checkpoints and the way back: the worked example by hand, and any history against an oracle."""
 
+import json
 from typing import Any
 from unittest.mock import patch
 
@@ -12,10 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import rule as step
 from msgspec import structs
 
-from esm.checkpoint import Budget, Checkpoint, Span
+from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.core import checkpoints
-from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, Ledger
+from esm.core.ledger import MOST_OWNERS, MOST_PAST_MARK, LaneRule, Ledger
 from esm.core.log_judging import LogVerdict, RetryRule, judge_log
+from esm.core.packing import HEADROOM, pack, part_size, unpack
+from esm.core.partial import Reports, offset_id
 from esm.core.parts import Owner, Part
 from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
 
@@ -278,6 +281,95 @@ def test_too_many_owners_are_given_nothing_more() -> None:
     assert not ledger.may_hand_out
 
 
+# Where there is little room
+
+ONE_PLACE = HEADROOM + part_size([(90, 90)], 0)
+
+
+def cramped(checkpoint: Checkpoint = Checkpoint(0), *, room: int = ONE_PLACE, **given: Any) -> Ledger:  # noqa: B008
+    return Ledger(checkpoint, structs.replace(rule(retry=RetryRule(2), **given), room=room))
+
+
+def test_who_finds_no_place_waits_until_the_one_before_is_finished() -> None:
+    ledger = cramped(size=1, factor=2)
+    ledger.admit(page("10a", "20b"), 0.0)
+    one, two = ledger.take(2), ledger.take(1)
+    assert (ledger.has_place(two), two.first.cover) == (False, ())
+    fail(ledger, two, RetryRule(2))
+    fail(ledger, one, RetryRule(2))
+    assert ledger.checkpoint(clean=False).parts == (Budget(1, 100.0),)
+    assert (ledger.has_place(one), ledger.has_place(two)) == (True, False)
+    finish(ledger, one)
+    assert ledger.has_place(two)
+    assert ledger.checkpoint(clean=False).spans == (Span(20, 20, 0),)
+
+
+def test_without_a_limit_of_retries_nobody_waits() -> None:
+    endless = LaneRule(rule(1).batch, 2, RetryRule(), ONE_PLACE)
+    ledger = Ledger(Checkpoint(0), endless)
+    ledger.admit(page("10a", "20b"), 0.0)
+    for owner in (ledger.take(2), ledger.take(1)):
+        fail(ledger, owner, RetryRule())
+        assert ledger.has_place(owner)
+    assert len(ledger.checkpoint(clean=False).parts) == 1
+
+
+def test_what_came_back_keeps_the_place_it_had() -> None:
+    ledger = cramped(Checkpoint(0, spans=(Span(90, 90, 0),), parts=(Budget(2, 5.0),)), size=1, factor=2)
+    (back,) = ledger.admit(page("10a", "20b", "90c"), 0.0).owners
+    older = ledger.take(1)
+    fail(ledger, older, RetryRule(2))
+    assert ledger.checkpoint(clean=False).parts == (Budget(2, 5.0),)
+    assert (ledger.has_place(back), ledger.has_place(older)) == (True, False)
+
+
+def test_what_came_back_as_something_that_never_failed_has_no_place_to_keep() -> None:
+    ledger = cramped(Checkpoint(0, spans=(Span(10, 10, 0),), parts=(Budget(),)), size=1, factor=2)
+    (back,) = ledger.admit(page("10a", "20b"), 0.0).owners
+    assert (back.first.cover, back.known) == ((), True)
+    other = ledger.take(1)
+    fail(ledger, other, RetryRule(2))
+    assert ledger.has_place(other)
+
+
+def test_a_place_stays_as_it_is_while_records_expire_and_settled_spans_make_way_for_it() -> None:
+    ledger = cramped(room=4096, size=9, factor=2)
+    ledger.admit(page("10a", "20a", "30a", "40a", "50b", "60a", upto=65), 0.0)
+    one = ledger.take(2)
+    fail(ledger, one, RetryRule(2))
+    assert ledger.checkpoint(clean=False).spans == (Span(10, 40, 0), Span(60, 60, 0))
+    finish(ledger, ledger.take(1))
+    ledger.finished(one, [one.first.records[1], one.first.records[3]])
+    assert ledger.checkpoint(clean=False).spans == (Span(10, 40, 0), Span(41, 50), Span(60, 60, 0))
+    ledger.finished(one, [one.first.records[0]])
+    assert (ledger.mark, ledger.checkpoint(clean=False).spans) == (
+        20, (Span(30, 40, 0), Span(41, 50), Span(60, 60, 0)),
+    )  # fmt: skip
+    ledger.finished(one, [one.first.records[1]])
+    assert ledger.checkpoint(clean=False).spans == (Span(30, 30, 0), Span(40, 60))
+
+
+@pytest.mark.parametrize(("factor", "room", "most"), [(2, 400, 71), (1, 400, 1000), (2, None, 1000)])
+def test_a_batch_of_several_keys_is_no_larger_than_what_can_be_written(
+    factor: int, room: int | None, most: int
+) -> None:
+    ledger = Ledger(Checkpoint(0), LaneRule(rule(1000).batch, factor, RetryRule(2), room))
+    ledger.admit(LogPage(tuple(at(n, n, f"k{n}") for n in range(1, 2001))), 0.0)
+    assert len(ledger.take(1).first.records) == most
+
+
+def test_settled_runs_make_way_for_what_is_covered() -> None:
+    settled = [(1, 4), (6, 9), (12, 30), (33, 40)]
+    part = structs.replace(
+        part_of(20), records=(at(1, 3), at(9, 35)), cover=((3, 7), (15, 16), (20, 22), (35, 35))
+    )
+    built = checkpoints.build(0, settled, [part], clean=True)
+    assert [(span.first, span.last) for span in built.spans if span.part is None] == [
+        (1, 2), (8, 9), (12, 14), (17, 19), (23, 30), (33, 34), (36, 40),
+    ]  # fmt: skip
+    assert [(span.first, span.last) for span in built.spans if span.part == 0] == list(part.cover)
+
+
 # Any history
 
 
@@ -294,20 +386,34 @@ class LedgerMachine(RuleBasedStateMachine):
         bisect=st.booleans(),
         attempts=st.sampled_from([-1, 0, 2]),
         spans=st.sampled_from([0, 2, PLENTY]),
+        reports=st.sampled_from([Reports.LOWEST, Reports.LISTED]),
+        room=st.sampled_from([None, ONE_PLACE, ONE_PLACE + 40, 4096]),
     )
-    def begin(self, factor: int, size: int, bisect: bool, attempts: int, spans: int) -> None:  # noqa: FBT001
-        self.retry = RetryRule(attempts, bisect=bisect, reports_failures=True)
-        self.factor, self.size, self.spans = factor, size, spans
+    def begin(  # noqa: PLR0913, PLR0917 - as many as there are choices
+        self,
+        factor: int,
+        size: int,
+        bisect: bool,  # noqa: FBT001
+        attempts: int,
+        spans: int,
+        reports: Reports,
+        room: int | None,
+    ) -> None:
+        self.retry = RetryRule(attempts, bisect=bisect, reports=reports)
+        self.factor, self.size, self.spans, self.room = factor, size, spans, room
         self.one_line = factor == 1
         self.log: list[tuple[int, str]] = []
         self.finished: set[int] = set()
         self.newest: dict[str, int] = {}
         self.last: dict[str, int] = {}
-        self.durable = Checkpoint()
+        self.durable = Checkpoint() if room is None else Checkpoint(0)
+        self.placed: set[tuple[int, ...]] = set()
         self._open()
 
     def _open(self) -> None:
-        self.ledger = Ledger(self.durable, rule(self.size, self.factor, self.retry))
+        self.ledger = Ledger(
+            self.durable, structs.replace(rule(self.size, self.factor, self.retry), room=self.room)
+        )
         self.next = sum(position <= (self.durable.at or 0) for position, _ in self.log)
         self.seq = 0
         self.owners: list[Owner] = []
@@ -322,7 +428,8 @@ class LedgerMachine(RuleBasedStateMachine):
         records = []
         for position, key in self.log[self.next : self.next + limit]:
             self.seq += 1
-            records.append(at(self.seq, position, key))
+            id_ = offset_id("t-0", position)
+            records.append(structs.replace(at(self.seq, position, key), id=id_))
         self.next += len(records)
         upto = records[-1].position + beyond if records and beyond else None
         self.owners += self.ledger.admit(LogPage(tuple(records), upto=upto), 0.0).owners
@@ -349,12 +456,26 @@ class LedgerMachine(RuleBasedStateMachine):
     @step(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         owner = self._sent(data)
-        reported = data.draw(st.sampled_from([None, *owner.first.records]))
-        self._judge(owner, reported)
+        self._judge(owner, data.draw(st.lists(st.sampled_from(owner.first.records), unique=True)))
 
-    def _judge(self, owner: Owner, reported: Record | None) -> None:
-        answer = '{"batchItemFailures": [{"itemIdentifier": "%s"}]}' % (reported.id if reported else "")
-        reply = FAILED if reported is None else Returned(answer.encode())
+    @precondition(lambda self: self.owners)
+    @step(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        """Some of it is too old, wherever it stands, and given up alone."""
+        owner = data.draw(st.sampled_from(self.owners))
+        old = data.draw(st.lists(st.sampled_from(owner.first.records), unique=True, min_size=1))
+        owner.known = True
+        self.commit()
+        drop = tuple(record for record in owner.first.records if record in old)
+        self._dropped(drop)
+        self._leave(owner, drop)
+
+    def _judge(self, owner: Owner, reported: list[Record]) -> None:
+        names: list[Any] = [record.id for record in reported]
+        if self.retry.reports is Reports.LISTED:
+            names = [{"partition": "t-0", "offset": record.position} for record in reported]
+        answer = json.dumps({"batchItemFailures": [{"itemIdentifier": name} for name in names]})
+        reply = Returned(answer.encode()) if reported else FAILED
         verdict = judge_log(owner.first, reply, self.retry, 0.0)
         self._seen(verdict.done)
         if verdict.drop:
@@ -373,15 +494,46 @@ class LedgerMachine(RuleBasedStateMachine):
     def announce(self, data: st.DataObject) -> None:
         owner = data.draw(st.sampled_from(self.owners))
         owner.becomes([owner.first.sent(in_flight=True)])
-        self.commit()
+        if self.ledger.has_place(owner):
+            self.commit()
+        else:
+            assert self._written(), "nobody has a place, and yet there is none"
+            owner.becomes([owner.first.sent(in_flight=False)])
 
     @step()
     def commit(self) -> None:
         with patch.object(checkpoints, "MOST_SPANS", self.spans):
-            self.durable = self.ledger.checkpoint(clean=False)
+            self.durable = self._through_the_commit(self.ledger.checkpoint(clean=False))
         for position, _ in self.log:
             if self._claims(self.durable, position):
                 assert position in self.finished, (position, self.durable)
+
+    def _through_the_commit(self, checkpoint: Checkpoint) -> Checkpoint:
+        """What comes back of it: whatever has happened it has room, and a budget that was in it stays in it."""
+        if self.room is None or checkpoint.at is None:
+            return checkpoint
+        text = pack(LaneRow("id", "t-0", "o" * 36, 2**31, 2**31, None, checkpoint), self.room)
+        assert len(text) <= self.room
+        back = unpack(text, "id", "t-0", checkpoint.at)
+        assert isinstance(back, LaneRow)
+        assert back.checkpoint is not None
+        assert back.checkpoint.parts == checkpoint.parts
+        if not self.ledger.is_restoring:
+            tried = {self._id(part) for owner in self.owners for part in owner.parts if part.budget != Budget()}
+            written = {self._id(part) for part in self._written()}
+            assert self.placed & tried <= written, "a budget was left out that had its place"
+            sizes = [part_size(part.cover, self.ledger.mark) for part in self._written()]
+            assert sum(sizes) <= self.room - HEADROOM
+            budgets = sorted(part.attempts for part in checkpoint.parts if part != Budget())
+            assert budgets == sorted(part.budget.attempts for part in self._written())
+            self.placed = written
+        return back.checkpoint
+
+    def _written(self) -> list[Part]:
+        return [part for owner in self.owners for part in owner.parts if part.cover]
+
+    def _id(self, part: Part) -> tuple[int, ...]:
+        return tuple(record.position for record in part.records)
 
     @step(factor=st.sampled_from([1, 2, 10]), size=st.integers(1, 6), same=st.booleans())
     def crash(self, factor: int, size: int, same: bool) -> None:  # noqa: FBT001
@@ -445,8 +597,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 self._leave(owner, owner.first.records)
         assert self.finished == {position for position, _ in self.log}
         assert self.ledger.past_mark == self.ledger.held_bytes == 0
-        assert self.ledger.mark is None if not self.log else (self.ledger.mark or 0) >= self.log[-1][0]
-        assert self.last == self.newest
+        assert (self.ledger.mark or 0) >= (self.log[-1][0] if self.log else 0)
+        if self.retry.reports is Reports.LOWEST:  # otherwise the function has its own word within a batch
+            assert self.last == self.newest
 
 
 TestLedger = LedgerMachine.TestCase
@@ -460,3 +613,25 @@ def test_a_lane_is_finished_once_it_has_ended_and_all_of_it_is(ended: bool) -> N
     assert not ledger.is_finished
     finish(ledger, ledger.take(1))
     assert ledger.is_finished == ended
+
+
+def test_a_hundred_workers_have_a_key_each_as_long_as_there_are_keys() -> None:
+    ledger = opened(size=100, factor=100)
+    ledger.admit(LogPage(tuple(at(n, n, f"k{n % 80}") for n in range(1, 801))), 0.0)
+    owners = []
+    for busy in range(100):
+        if not ledger.buffer.ready:
+            break
+        owners.append(ledger.take(100 - busy))
+    assert len(owners) == 80
+    assert all(len(set(owner.keys)) == 1 for owner in owners)
+
+
+def test_records_without_a_key_come_back_to_the_part_they_were_in() -> None:
+    log = (structs.replace(at(1, 10), key=None), structs.replace(at(2, 20), key=None), at(3, 30))
+    checkpoint = Checkpoint(0, spans=(Span(20, 20, 0),), parts=(Budget(1, 0.0),))
+    ledger = opened(checkpoint, size=9)
+    (owner,) = ledger.admit(LogPage(log), 0.0).owners
+    assert [record.position for record in owner.first.records] == [20]
+    assert [record.position for record in ledger.take(1).first.records] == [30]
+    assert ledger.mark == 10

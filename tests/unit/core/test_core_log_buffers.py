@@ -53,3 +53,14 @@ def test_keys_that_came_back_with_an_owner_are_locked() -> None:
     assert ids(buffer.take(9, PLENTY)) == ["m2"]
     buffer.unlock_keys(["a", "never locked"])
     assert ids(buffer.take(9, PLENTY)) == ["m1"]
+
+
+def test_records_without_a_key_are_in_order_among_themselves() -> None:
+    """No key is one key: who wants more of them at once gives each a key of its own."""
+    buffer = KeyedBuffer(KEYS)
+    buffer.extend([record(1, None), record(2, "a"), record(3, None)])
+    batch = buffer.take(1, PLENTY)
+    assert (ids(batch), buffer.ready) == (["m1"], 1)
+    assert ids(buffer.take(9, PLENTY)) == ["m2"]
+    buffer.unlock(batch)
+    assert ids(buffer.take(9, PLENTY)) == ["m3"]

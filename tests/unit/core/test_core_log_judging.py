@@ -11,10 +11,11 @@ from msgspec import structs
 
 from esm.checkpoint import Budget
 from esm.core.log_judging import RetryRule, cut_off, doomed, judge_log, spent
+from esm.core.partial import Reports, offset_id
 from esm.core.parts import Part
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
-REPORTS = RetryRule(reports_failures=True)
+REPORTS = RetryRule(reports=Reports.LOWEST)
 FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")
 THREE = part("10a", "20b", "30a")
 
@@ -70,7 +71,7 @@ def test_without_reports_any_body_is_a_success() -> None:
 
 def test_the_lowest_reported_cuts_and_the_rest_begins_anew() -> None:
     tried = with_budget(THREE, attempts=2, first_failed=1.0)
-    verdict = judge_log(tried, reported("30", "20"), RetryRule(3, reports_failures=True), 5.0)
+    verdict = judge_log(tried, reported("30", "20"), RetryRule(3, reports=Reports.LOWEST), 5.0)
     assert (verdict.outcome, places(verdict.done)) == (Outcome.PARTIAL, ["10a"])
     assert positions(verdict.pending) == [[20, 30]]
     assert verdict.pending[0].budget == Budget()
@@ -87,12 +88,12 @@ def test_no_progress_costs_an_attempt() -> None:
 
 
 def test_no_progress_with_bisect_halves() -> None:
-    rule = RetryRule(0, bisect=True, reports_failures=True)
+    rule = RetryRule(0, bisect=True, reports=Reports.LOWEST)
     assert positions(judge_log(THREE, reported("10"), rule, 0.0).pending) == [[10], [20, 30]]
 
 
 def test_progress_with_bisect_cuts_and_does_not_halve() -> None:
-    rule = RetryRule(0, bisect=True, reports_failures=True)
+    rule = RetryRule(0, bisect=True, reports=Reports.LOWEST)
     assert positions(judge_log(THREE, reported("20"), rule, 0.0).pending) == [[20, 30]]
 
 
@@ -157,6 +158,81 @@ def test_the_first_half_is_the_smaller_one() -> None:
     assert positions(verdict.pending) == [[10, 20], [30, 40, 50]]
 
 
+# What a topic's function lists
+
+LISTS = RetryRule(3, reports=Reports.LISTED)
+
+
+def of_topic(*places: str) -> Part:
+    """Records of partition orders-0; "10a" is the one at offset 10, with key a."""
+    one = part(*places)
+    named = [structs.replace(each, id=offset_id("orders-0", each.position)) for each in one.records]
+    return structs.replace(one, records=tuple(named))
+
+
+def listing(*offsets: int) -> Returned:
+    return reported(*({"partition": "orders-0", "offset": offset} for offset in offsets))
+
+
+TOPIC = of_topic("10a", "20b", "30a", "40c")
+
+
+@pytest.mark.parametrize("bisect", [True, False])
+def test_only_what_is_listed_is_sent_again_and_begins_anew(bisect: bool) -> None:  # noqa: FBT001
+    tried = with_budget(TOPIC, attempts=2, first_failed=1.0)
+    rule = RetryRule(3, bisect=bisect, reports=Reports.LISTED)
+    verdict = judge_log(tried, listing(40, 20), rule, 5.0)
+    assert (verdict.outcome, places(verdict.done)) == (Outcome.PARTIAL, ["10a", "30a"])
+    assert (positions(verdict.pending), verdict.pending[0].budget) == ([[20, 40]], Budget())
+
+
+def test_the_same_list_again_counts_and_a_shorter_one_is_progress() -> None:
+    (some,) = judge_log(TOPIC, listing(20, 40), LISTS, 1.0).pending
+    (same,) = judge_log(some, listing(40, 20), LISTS, 2.0).pending
+    assert (places(same.records), same.budget) == (["20b", "40c"], Budget(1, 2.0))
+    verdict = judge_log(same, listing(40), LISTS, 3.0)
+    assert (places(verdict.done), verdict.pending[0].budget) == (["20b"], Budget())
+
+
+def test_the_same_list_to_the_end_is_given_up_alone() -> None:
+    (left,) = judge_log(TOPIC, listing(30), LISTS, 1.0).pending
+    for _ in range(3):
+        (left,) = judge_log(left, listing(30), LISTS, 1.0).pending
+    verdict = judge_log(left, listing(30), LISTS, 1.0)
+    assert verdict.drop is not None
+    assert (places(verdict.drop.records), verdict.drop.attempts, verdict.pending) == (["30a"], 4, ())
+
+
+def test_a_list_of_everything_is_halved_with_bisect_and_counted_without() -> None:
+    """AWS says nothing of it; halved, so that a batch of several is never given up while bisecting is on."""
+    everything = listing(10, 20, 30, 40)
+    verdict = judge_log(TOPIC, everything, RetryRule(0, bisect=True, reports=Reports.LISTED), 1.0)
+    assert (verdict.outcome, positions(verdict.pending)) == (Outcome.PARTIAL, [[10, 20], [30, 40]])
+    assert verdict.why == "every record was reported"
+    assert judge_log(TOPIC, everything, LISTS, 1.0).pending[0].budget == Budget(1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [reported("orders-0@20"), reported("20"), listing(21), reported({"partition": "orders-1", "offset": 20})],
+)
+def test_a_list_of_what_was_not_sent_fails_the_whole_batch(reply: Reply) -> None:
+    verdict = judge_log(TOPIC, reply, LISTS, 5.0)
+    assert (verdict.outcome, verdict.done) == (Outcome.FUNCTION_ERROR, ())
+    assert verdict.pending[0].budget == Budget(1, 5.0)
+
+
+def test_what_a_stream_would_understand_means_nothing_to_a_topic_and_the_other_way_round() -> None:
+    assert judge_log(TOPIC, listing(20), REPORTS, 0.0).outcome is Outcome.FUNCTION_ERROR
+    assert judge_log(TOPIC, listing(20), RetryRule(), 0.0).outcome is Outcome.SUCCESS
+
+
+def test_a_failed_part_stays_where_it_is_written_down() -> None:
+    placed = structs.replace(with_budget(TOPIC, attempts=1, first_failed=0.5), cover=((10, 40),))
+    assert judge_log(placed, FAILED, LISTS, 5.0).pending[0].cover == ((10, 40),)
+    assert judge_log(placed, listing(20), LISTS, 5.0).pending[0].cover == ()
+
+
 # Age
 
 
@@ -195,9 +271,9 @@ def test_what_grew_too_old_is_told_with_the_last_answer() -> None:
     ],
 )
 def test_a_verdict_says_why(reply: Reply, outcome: Outcome, why: str, bisect: bool) -> None:  # noqa: FBT001
-    verdict = judge_log(THREE, reply, RetryRule(bisect=bisect, reports_failures=True), 0.0)
+    verdict = judge_log(THREE, reply, RetryRule(bisect=bisect, reports=Reports.LOWEST), 0.0)
     assert (verdict.outcome, verdict.why, verdict.retry_after) == (outcome, why, None)
-    spent_at_once = judge_log(part("10a"), reply, RetryRule(0, bisect=bisect, reports_failures=True), 0.0)
+    spent_at_once = judge_log(part("10a"), reply, RetryRule(0, bisect=bisect, reports=Reports.LOWEST), 0.0)
     assert (spent_at_once.outcome, spent_at_once.why) == (outcome, why)
     assert spent_at_once.drop == Drop(part("10a").records, "RetryAttemptsExhausted", 1, reply)
 
@@ -285,7 +361,12 @@ REPLIES = st.one_of(
     count=st.integers(1, 7),
     reply=REPLIES,
     attempts=st.integers(0, 4),
-    rule=st.builds(RetryRule, attempts=st.integers(-1, 3), bisect=st.booleans(), reports_failures=st.booleans()),
+    rule=st.builds(
+        RetryRule,
+        attempts=st.integers(-1, 3),
+        bisect=st.booleans(),
+        reports=st.sampled_from(Reports),
+    ),
 )
 def test_a_verdict_covers_its_part_in_order(count: int, reply: Reply, attempts: int, rule: RetryRule) -> None:
     one = with_budget(part(*(f"{10 * n}a" for n in range(1, count + 1))), attempts=attempts, first_failed=0.0)

@@ -8,7 +8,7 @@ from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.partial import WHOLE_BATCH, Unreadable, failed_ids
+from esm.core.partial import WHOLE_BATCH, Unreadable, by_offset, by_text, failed_ids, offset_id
 
 BATCH = {"a", "b", "c", "123"}
 ALL_WELL: frozenset[str] = frozenset()
@@ -173,3 +173,88 @@ def test_it_decides_as_the_reference_algorithm_does(answer: Any) -> None:
 def test_any_bytes_are_read_and_name_only_what_was_delivered(payload: bytes) -> None:
     read = failed_ids(payload, BATCH)
     assert isinstance(read, Unreadable) or read <= BATCH
+
+
+# By partition and offset: Kafka
+
+OFFSETS = {offset_id("orders-0", offset) for offset in (0, 7, 100)}
+
+
+def at(partition: Any, offset: Any, **more: Any) -> dict[str, Any]:
+    return {"partition": partition, "offset": offset, **more}
+
+
+def test_an_offset_names_a_record_of_its_partition() -> None:
+    assert offset_id("orders-0", 100) == "orders-0@100"
+    assert by_offset(at("orders-0", 100)) == "orders-0@100"
+
+
+@pytest.mark.parametrize("payload", SUCCESSES.values(), ids=SUCCESSES.keys())
+def test_full_success_is_the_same_for_both(payload: bytes) -> None:
+    assert failed_ids(payload, OFFSETS, by_offset) == ALL_WELL
+
+
+@pytest.mark.parametrize("payload", NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_what_is_not_json_fails_the_whole_batch_for_both(payload: bytes) -> None:
+    assert failed_ids(payload, OFFSETS, by_offset) == Unreadable(f"the answer is not JSON, so {WHOLE_BATCH}")
+
+
+NO_OFFSET = {
+    "a flat string": "orders-0@100",
+    "its number alone": 100,
+    "null": None,
+    "an empty object": {},
+    "no offset": {"partition": "orders-0"},
+    "no partition": {"offset": 100},
+    "an offset in a string": at("orders-0", "100"),
+    "an offset with a fraction": at("orders-0", 100.0),
+    "true, which is no 1": at("orders-0", True),
+    "null for an offset": at("orders-0", None),
+    "a partition by its number": at(0, 100),
+    "null for a partition": at(None, 100),
+    "keys in another case": {"Partition": "orders-0", "Offset": 100},
+    "a list": ["orders-0", 100],
+}
+
+
+@pytest.mark.parametrize("identifier", NO_OFFSET.values(), ids=NO_OFFSET.keys())
+@pytest.mark.parametrize("place", [0, 1], ids=["first", "after a good one"])
+def test_another_form_than_partition_and_offset_fails_the_whole_batch(identifier: Any, place: int) -> None:
+    assert by_offset(identifier) is None
+    named = [at("orders-0", 7)]
+    named.insert(place, identifier)
+    failed = failed_ids(listed(*named), OFFSETS, by_offset)
+    assert isinstance(failed, Unreadable)
+    assert failed.why.endswith(f"without a valid itemIdentifier, so {WHOLE_BATCH}")
+
+
+STRANGE = {
+    "another offset": at("orders-0", 8),
+    "another partition": at("orders-1", 7),
+    "the topic alone": at("orders", 7),
+    "an empty partition": at("", 7),
+    "an offset below 0": at("orders-0", -7),
+}
+
+
+@pytest.mark.parametrize("identifier", STRANGE.values(), ids=STRANGE.keys())
+def test_a_partition_or_offset_that_was_not_sent_fails_the_whole_batch(identifier: Any) -> None:
+    failed = failed_ids(listed(at("orders-0", 7), identifier), OFFSETS, by_offset)
+    assert failed == Unreadable(f"itemIdentifier {identifier!r} is not in the batch, so {WHOLE_BATCH}")
+
+
+def test_listed_offsets_are_the_failed_ones_and_more_keys_beside_them_are_ignored() -> None:
+    named = listed(at("orders-0", 100, why="x"), at("orders-0", 0), at("orders-0", 100))
+    assert failed_ids(named, OFFSETS, by_offset) == frozenset({"orders-0@0", "orders-0@100"})
+
+
+def test_an_object_is_no_name_where_ids_are_texts() -> None:
+    assert by_text(at("orders-0", 7)) is None
+    assert isinstance(failed_ids(listed(at("orders-0", 7)), OFFSETS), Unreadable)
+
+
+@PATIENT
+@given(answer=ANSWERS)
+def test_whatever_is_answered_only_what_was_delivered_is_named(answer: Any) -> None:
+    read = failed_ids(json.dumps(answer).encode(), OFFSETS, by_offset)
+    assert isinstance(read, Unreadable) or read <= OFFSETS

@@ -188,7 +188,7 @@ class _CountingReader:
 async def test_a_lane_that_waits_for_memory_reads_on_as_soon_as_another_gives_some_back() -> None:
     """What it holds itself is stuck, so nothing of its own would wake it."""
     options, memory, reader, stop = LogOptions(), Memory(1_000, typical=10.0), _CountingReader(), Stop()
-    ledger = Ledger(Checkpoint(), rule_of(options, 2))
+    ledger = Ledger(Checkpoint(), rule_of(LogRig(options).plan))
     ledger.admit(LogPage((Record(1, "1", "k", 0.0, 0.0, b"{}", None, 1),)), 0.0)
     memory.hold(1_000, 0)
     feeder = Feeder(

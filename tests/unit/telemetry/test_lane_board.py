@@ -181,6 +181,7 @@ def test_what_a_lane_does_anyway_is_no_error(board: StatusBoard, told: Happening
     ("figures", "state"),
     [
         (LaneFigures(), "Reading"),
+        (LaneFigures(is_open=False), "Opening"),
         (LaneFigures(attempts=1), "Retrying"),
         (LaneFigures(attempts=1, crowded=True), "Crowded"),
         (LaneFigures(attempts=1, crowded=True, stalled="why"), "Stalled"),
