@@ -63,8 +63,9 @@ class LogPage(Struct, frozen=True):
 
     `upto` is how far the read came, which may be beyond the last record; None if it did not move. `ended`: the
     lane is closed and this was the end of it; then `children` are the lanes that go on, None where the source
-    does not tell. `behind`: seconds to the end of the lane, None where the source does not tell. `lost` counts
-    records that are gone because they were trimmed before they were read, None if nobody knows how many.
+    does not tell. `behind`: seconds to the end of the lane, None where the source does not tell; `end`: the
+    position that the next record will get there, likewise. `lost` counts records that are gone because they were
+    trimmed before they were read, None if nobody knows how many.
     """
 
     records: tuple[Record, ...] = ()
@@ -74,6 +75,24 @@ class LogPage(Struct, frozen=True):
     children: tuple[Lane, ...] | None = None
     behind: float | None = None
     lost: int | None = 0
+    end: int | None = None
+
+
+class Rebalance(Struct, frozen=True):
+    """A group gave us lanes ("assigned"), takes them away in order ("revoked"), or has taken them ("lost").
+
+    `ours` is how many we have from now on.
+    """
+
+    kind: str
+    lanes: tuple[str, ...]
+    ours: int
+
+
+class Remark(Struct, frozen=True):
+    """Something that a source has to say to people, once."""
+
+    text: str
 
 
 class Terms(Struct, frozen=True):

@@ -33,10 +33,11 @@ class Kind(StrEnum):
 class SourceContext:
     """What a source may need to know of its mapping.
 
-    `aws` holds the file's `aws:` defaults, `window` the batching window in seconds (it decides a detail of the
-    event), `monotonic` the engine's clock. For a check of the source's own settings: `timeout` is the target's, in
-    seconds, and `held` the most records that the mapping may have in flight. `starting_position` is AWS's
-    word, None for a queue; `starting_position_timestamp` goes with `AT_TIMESTAMP`, in epoch seconds.
+    `id` is the mapping's, the same on every host. `aws` holds the file's `aws:` defaults, `window` the batching
+    window in seconds (it decides a detail of the event), `monotonic` the engine's clock. For a check of the
+    source's own settings: `timeout` is the target's, in seconds, and `held` the most records that the mapping may
+    have in flight. `starting_position` is AWS's word, None for a queue; `starting_position_timestamp` goes with
+    `AT_TIMESTAMP`, in epoch seconds.
     """
 
     mapping: str
@@ -47,6 +48,7 @@ class SourceContext:
     held: int = 0
     starting_position: str | None = None
     starting_position_timestamp: float | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

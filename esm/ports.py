@@ -4,7 +4,7 @@ A new source or target implements one of these, registers by name (see `plugins`
 in `esm.testing`. Something a port cannot do is added by wrapping, not by an option.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +17,9 @@ from esm.model import (
     LogPage,
     Notice,
     Page,
+    Rebalance,
     Record,
+    Remark,
     Reply,
     Settlement,
     Terms,
@@ -29,7 +31,7 @@ class Codec(Protocol):
 
     @property
     def frame(self) -> int:
-        """Bytes that `render` adds around the fragments; between two fragments it adds exactly one more."""
+        """Bytes that `render` adds around the fragments, at most; between two fragments it adds exactly one."""
 
     def render(self, records: Sequence[Record]) -> bytes:
         """The event: header, fragments in the given order, trailer."""
@@ -161,6 +163,14 @@ class Membership(Protocol):
 
     def open(self, lane: Lane, after: Position | None) -> AbstractAsyncContextManager[LogReader]:
         """Reads on behind a position; None: from the first record. Raises `Disconnected`, `LostLease`."""
+
+
+@runtime_checkable
+class Outspoken(Protocol):
+    """A membership that tells of what the group does, beside the lanes that come of it."""
+
+    def listen(self, tell: Callable[[Rebalance | Remark], None]) -> None:
+        """From now on `tell` is told."""
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+from esm.config.aws_options import STREAMS
 from esm.config.making import source_of, target_of
 from esm.config.mapping_options import MappingOptions
 from esm.config.models import Config, MappingConfig, Settings, TargetConfig
@@ -33,8 +34,8 @@ def assemble(config: Config, *, monotonic: Clock) -> EnginePlan:
 
 
 def has_positions(config: Config) -> bool:
-    """A file of positions is nothing to be made, or to fail, where there are only queues."""
-    return any(isinstance(mapping.options, StreamOptions) for mapping in config.mappings.values())
+    """A file of positions is nothing to be made, or to fail, where there are only queues and topics."""
+    return any(mapping.source.kind in STREAMS for mapping in config.mappings.values())
 
 
 def _mapping(

@@ -34,11 +34,14 @@ def duplicate(kind: Kind, arn: str, function: str, uuid: str) -> str:
 QUEUES = (Kind.SQS, Kind.FIFO)
 STREAMS = (Kind.KINESIS, Kind.DYNAMODB)
 KAFKAS = (Kind.MSK, Kind.KAFKA)
+LOGS = (*STREAMS, *KAFKAS)
 BROKERS = (Kind.ACTIVEMQ, Kind.RABBITMQ)
 CALLED = {
     Kind.SQS: "SQS standard queues",
     Kind.FIFO: "SQS FIFO queues",
     Kind.KINESIS: "Kinesis streams",
+    Kind.MSK: "topics of Amazon MSK",
+    Kind.KAFKA: "topics of self-managed Kafka",
 }
 """How many of a kind are spoken of, where its name alone is no plural."""
 
@@ -69,7 +72,7 @@ AWS_OPTIONS = {
         AwsOption("metrics_config", (*QUEUES, *STREAMS, *KAFKAS)),
         AwsOption("logging_config", KAFKAS),
         AwsOption("tags", _ALL),
-        AwsOption("parallelization_factor", STREAMS, "scaling_config.maximum_concurrency"),
+        AwsOption("parallelization_factor", LOGS, "scaling_config.maximum_concurrency"),
         AwsOption("starting_position", (*STREAMS, *KAFKAS, Kind.DOCUMENTDB)),
         AwsOption("starting_position_timestamp", (Kind.KINESIS, *KAFKAS, Kind.DOCUMENTDB)),
         AwsOption("maximum_retry_attempts", (*STREAMS, *KAFKAS), "maxReceiveCount of the queue's redrive policy"),
@@ -94,6 +97,9 @@ WITHOUT_MEANING = {
     "metrics_config": "all metrics are always on, at /metrics",
     "logging_config": "set the level with `log: {level: …}`",
 }
+OF_TOPICS_WITHOUT_MEANING = {
+    "provisioned_poller_config": "each process reads the partitions that the group gives it with one consumer",
+}
 VPC_ACCESS = {"VPC_SUBNET", "VPC_SECURITY_GROUP"}
 
 # What AWS names below another option, and people look for at the top.
@@ -109,7 +115,6 @@ BELOW = {
 SERVICES = {
     "kinesis": "Kinesis",
     "dynamodb": "DynamoDB Streams",
-    "kafka": "Amazon MSK",
     "mq": "Amazon MQ",
     "rds": "DocumentDB",
 }

@@ -19,7 +19,9 @@ from esm.config.report import Report, listed, suggestion
 from esm.options import Options
 
 _LIMITS = tuple(TargetLimits.model_fields)
-_SOURCE_FORMS = "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
+_SOURCE_FORMS = (
+    "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, kafka://HOST:PORT/TOPIC, or {type: sqs, …}"
+)
 _DESTINATION_FORMS = "an ARN, s3://BUCKET, a URL, file:///PATH or {type: …}"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}(?:/\S*)?")

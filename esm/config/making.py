@@ -26,6 +26,7 @@ def source_of(
         starting_position_timestamp=given.starting_position_timestamp
         if isinstance(given, StreamOptions)
         else None,
+        id=mapping.id,
     )
     return mapping.source.plugin.make(mapping.source.options, context)
 

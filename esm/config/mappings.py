@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
 from esm.config import filters
-from esm.config.aws_options import STREAMS, duplicate
+from esm.config.aws_options import KAFKAS, LOGS, duplicate
 from esm.config.casing import canonical, normalised
 from esm.config.components import Components
 from esm.config.explain import shown, validated
@@ -19,6 +19,8 @@ from esm.config.on_failure import on_failure
 from esm.config.report import Report, listed, suggestion
 from esm.config.rules import HERE, Support, admits, called, check, check_stream, displaced
 from esm.config.stream_options import StreamOptions
+from esm.config.topic_options import TopicOptions, check_topic, with_an_end
+from esm.config.topics import with_topic
 from esm.model import DataKeys
 from esm.plugins import Kind
 
@@ -68,7 +70,7 @@ class Mappings:
                 )
                 self.report.problem(body, f"{what}: it needs `source` and `target`{indent}")
             return None
-        body = normalised(body, self.report)
+        body = with_topic(normalised(body, self.report), self.report)
         source = self.components.source(body)
         target = self._target(name, body)
         kind = None if source is None else source.kind
@@ -77,6 +79,8 @@ class Mappings:
         destinations = self._on_failure(merged, kind)
         if source is None or target is None or options is None or destinations is None:
             return None
+        if isinstance(options, TopicOptions) and destinations.destinations:
+            options = with_an_end(options, merged, self.report)
         self._check_unique(name, body, source, target)
         mapping = MappingConfig(name, self._id(name), source, target, options, destinations)
         self._try(mapping, body.entries["source"])
@@ -112,21 +116,27 @@ class Mappings:
             check_values(merged, self.report)
             return None
         before = self.report.found
-        options: MappingOptions | StreamOptions | None
-        if source.kind in STREAMS:
-            options = validated(StreamOptions, _prepared(merged), self.report)
-            if options is not None:
-                check_stream(options, merged, self.report)
-        else:
-            options = validated(MappingOptions, _prepared(merged), self.report)
-            if options is not None:
-                check(name, options, merged, source.kind, self.report)
+        options = self._read(name, merged, source.kind)
         if options is None:
             return None
         keys, strict = source.plugin.data_keys, options.strict_aws
-        otherwise = "passed over" if source.kind in STREAMS else "deleted"
+        otherwise = "passed over" if source.kind in LOGS else "deleted"
         filters.check(options.filter_criteria, merged, keys, self.report, strict=strict, otherwise=otherwise)
-        return options if source.kind not in STREAMS or self.report.found == before else None
+        return options if source.kind not in LOGS or self.report.found == before else None
+
+    def _read(self, name: str, merged: Node, kind: Kind) -> MappingOptions | StreamOptions | None:
+        if kind not in LOGS:
+            queue = validated(MappingOptions, _prepared(merged), self.report)
+            if queue is not None:
+                check(name, queue, merged, kind, self.report)
+            return queue
+        model = TopicOptions if kind in KAFKAS else StreamOptions
+        options = validated(model, _prepared(merged), self.report)
+        if options is not None:
+            check_stream(options, merged, self.report)
+        if isinstance(options, TopicOptions):
+            check_topic(options, merged, self.report)
+        return options
 
     def _on_failure(self, merged: Node, kind: Kind | None) -> OnFailureConfig | None:
         node = merged.entries.get("destination_config")
@@ -174,7 +184,7 @@ class Mappings:
             said = duplicate(
                 source.kind, shown(body.entries["source"]), shown(body.entries["target"]), self._id(first)
             )
-            what = "stream" if source.kind in STREAMS else "queue"
+            what = "topic" if source.kind in KAFKAS else "stream" if source.kind in LOGS else "queue"
             self.report.problem(
                 body,
                 f"same {what} and target as `{first}`: remove one (AWS: {said})",
@@ -215,7 +225,7 @@ def check_values(given: Node, report: Report) -> None:
     """Each option by itself, where it is not known for which kind of source it is."""
     own = given.without(*(StreamOptions.model_fields.keys() - MappingOptions.model_fields.keys()))
     options = validated(MappingOptions, _prepared(own), report)
-    validated(StreamOptions, _prepared(given.without(*own.entries)), report)
+    validated(TopicOptions, _prepared(given.without(*own.entries)), report)
     if options is not None:
         filters.check(options.filter_criteria, given, DataKeys(), report, strict=False, otherwise="not delivered")
 

@@ -11,11 +11,13 @@ from esm.config.aws_options import (
     BATCH_WITHOUT_WINDOW,
     BELOW,
     CALLED,
+    KAFKAS,
+    LOGS,
     NO_POSITION,
     NO_TUMBLING,
+    OF_TOPICS_WITHOUT_MEANING,
     ON_SUCCESS,
     QUEUES,
-    STREAMS,
     SYNCHRONOUS_ONLY,
     VPC_ACCESS,
     WITHOUT_MEANING,
@@ -42,7 +44,7 @@ def admits(name: str, kind: Kind) -> bool:
     """Whether a mapping of this kind takes an option that this version has."""
     if name == "fifo_failure":
         return kind is Kind.FIFO
-    known = _OF_STREAMS if kind in STREAMS else _OF_QUEUES
+    known = _OF_STREAMS if kind in LOGS else _OF_QUEUES
     return name in known and (name not in AWS_OPTIONS or kind in AWS_OPTIONS[name].kinds)
 
 
@@ -63,14 +65,15 @@ class Support:
         """One warning for each ignored option, however many mappings have it."""
         for name, nodes in self._ignored.items():
             more = f" (and in {len(nodes) - 1} more)" if len(nodes) > 1 else ""
-            self.report.warning(nodes[0], f"{WITHOUT_MEANING.get(name, _VPC)}; ignored{more}")
+            why = {**WITHOUT_MEANING, **OF_TOPICS_WITHOUT_MEANING}.get(name, _VPC)
+            self.report.warning(nodes[0], f"{why}; ignored{more}")
 
     def _keeps(self, name: str, node: Node, kind: Kind | None) -> bool:
         if name in HERE and (kind is None or admits(name, kind)):
             return True
         if node.broken or (node.value is None and name in AWS_OPTIONS) or _is_no_window(name, node):
             return False
-        if name in WITHOUT_MEANING or _only_vpc(name, node):
+        if name in WITHOUT_MEANING or _only_vpc(name, node) or _is_of_no_topic(name, kind):
             self._ignored.setdefault(name, []).append(node)
         else:
             self._refuse(name, node, kind)
@@ -122,7 +125,7 @@ def called(kind: Kind) -> str:
 
 def _of_others(name: str, kind: Kind) -> str:
     instead = f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
-    return f"is not for {called(kind)}: only {'queues' if kind in STREAMS else 'streams'} have it{instead}"
+    return f"is not for {called(kind)}: only {'queues' if kind in LOGS else 'streams and topics'} have it{instead}"
 
 
 def _is_no_window(name: str, node: Node) -> bool:
@@ -138,6 +141,10 @@ def _unsupported(name: str, kind: Kind | None) -> str:
     return f"is not supported {where}: {listed(option.kinds)} {verb} it{instead}"
 
 
+def _is_of_no_topic(name: str, kind: Kind | None) -> bool:
+    return kind in KAFKAS and name in OF_TOPICS_WITHOUT_MEANING
+
+
 def _only_vpc(name: str, node: Node) -> bool:
     if name != "source_access_configurations" or not node.items:
         return False
@@ -147,10 +154,10 @@ def _only_vpc(name: str, node: Node) -> bool:
 
 
 def check_stream(options: StreamOptions, body: Node, report: Report) -> None:
-    """As `check`, for a mapping from a stream. What only its kind can say of a position, the plugin says."""
+    """As `check`, for a stream or a topic. What only its kind can say of a position, the plugin says."""
     timed = "starting_position_timestamp" in body.entries
     if options.starting_position is None:
-        positions = "TRIM_HORIZON, LATEST or, for Kinesis, AT_TIMESTAMP"
+        positions = "TRIM_HORIZON, LATEST or, but for DynamoDB, AT_TIMESTAMP"
         report.problem(
             body, f"is required but missing: {positions} (AWS: {NO_POSITION})", under="starting_position"
         )

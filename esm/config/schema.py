@@ -14,7 +14,8 @@ from esm.config.casing import pascal
 from esm.config.catalog import Catalog, P
 from esm.config.mapping_options import MappingOptions
 from esm.config.models import NAME, Settings, TargetLimits
-from esm.config.stream_options import StreamOptions
+from esm.config.topic_options import TopicOptions
+from esm.config.topics import OF_TOPICS
 
 Schema = dict[str, Any]
 
@@ -29,7 +30,7 @@ def json_schema(catalog: Catalog) -> Schema:
     shared["target"] = _component(catalog.targets, "target", _model(TargetLimits, "limits", shared), shared)
     shared["source"] = _component(catalog.sources, "source", {"properties": {}}, shared)
     options = _cased(
-        _both(_model(MappingOptions, "mapping", shared), _model(StreamOptions, "mapping", shared)), shared
+        _both(_model(MappingOptions, "mapping", shared), _model(TopicOptions, "mapping", shared)), shared
     )
     shared["mapping"] = _mapping(options)
     sections = {
@@ -132,12 +133,25 @@ def _mapping(options: Schema) -> Schema:
     }
     return {
         **options,
-        "properties": {**ends, **options["properties"]},
+        "properties": {**ends, **_beside_a_topic(), **options["properties"]},
         "allOf": [
-            _one_of("source", "EventSourceArn", "event_source_arn"),
+            _one_of(
+                "source",
+                "EventSourceArn",
+                "event_source_arn",
+                "SelfManagedEventSource",
+                "self_managed_event_source",
+            ),
             _one_of("target", "FunctionName", "function_name"),
         ],
     }
+
+
+def _beside_a_topic() -> Schema:
+    """What AWS says of a topic beside the source; only the loader looks inside."""
+    name: Schema = {"type": "array", "items": {"type": "string"}}
+    inner = {option: name if option == "topics" else {"type": ["object", "array"]} for option in OF_TOPICS}
+    return {**inner, **{pascal(option): schema for option, schema in inner.items()}}
 
 
 def _one_of(*names: str) -> Schema:

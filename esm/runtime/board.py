@@ -30,6 +30,7 @@ from esm.runtime.lane_happenings import (
     LaneLost,
     LaneStarted,
     LaneStopped,
+    Rebalanced,
     RecordsLost,
     Stalled,
     Unstalled,
@@ -76,6 +77,7 @@ class _Row:
     visible: int | None = None
     in_flight: int | None = None
     oldest: float | None = None
+    assigned: int | None = None
     polled_at: float = 0.0
     live: Callable[[], Live] | None = None
     lanes: LaneNotes = field(default_factory=LaneNotes)
@@ -113,6 +115,7 @@ class StatusBoard:
             LaneStopped: self._goes_on,
             Polled: self._polled,
             QueueDepth: self._measured,
+            Rebalanced: self._shared_out,
             RecordsLost: self._losing,
             Released: self._released,
             SourceFailed: self._unreadable,
@@ -128,11 +131,9 @@ class StatusBoard:
             self._rows.pop(happening.mapping, None)
             return
         row = self._row(happening.mapping)
-        note = self._notes.get(type(happening))
-        if note is not None:
+        if note := self._notes.get(type(happening)):
             note(row, happening)
-        wrong = complaint(happening)
-        if wrong:
+        if wrong := complaint(happening):
             meta = shown_meta(happening.meta) if isinstance(happening, Invoked) else {}
             row.last_error = LastError(shown(wrong), self._wall(), meta)
 
@@ -144,7 +145,7 @@ class StatusBoard:
         """The mapping does not run any more, so what its queue said last is out of date."""
         row = self._rows.get(mapping)
         if row is not None:
-            row.live = row.visible = row.in_flight = row.oldest = None
+            row.live = row.visible = row.in_flight = row.oldest = row.assigned = None
             row.lanes = LaneNotes()
             self._judge(row, "stall", None)
 
@@ -236,6 +237,9 @@ class StatusBoard:
         row.lanes.is_over(told.lane)
         self._judge(row, "stall", stall_trouble(row.lanes.stalled))
 
+    def _shared_out(self, row: _Row, told: Rebalanced) -> None:
+        row.assigned = told.ours
+
     def _losing(self, row: _Row, told: RecordsLost) -> None:
         """A loss is over at once, but whoever loses records will again: it is shown for a quarter of an hour."""
         row.lost += told.records
@@ -279,6 +283,7 @@ def _view(row: _Row, now: float) -> MappingStatus:
         depth=Depth(row.visible, row.in_flight, _oldest(row, live, now)),
         live=live,
         lanes=row.lanes.statuses(live),
+        assigned=row.assigned,
     )
 
 

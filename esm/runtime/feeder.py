@@ -43,6 +43,7 @@ class Feeder:
     is_listed: Callable[[], bool]
     admitted: Callable[[Sequence[Owner]], None]
     behind: float | None = field(default=None, init=False)
+    end: int | None = field(default=None, init=False)
     children: Sequence[Lane] | None = field(default=None, init=False)
     asked: float | None = field(default=None, init=False)
     _bell: Bell = field(default_factory=Bell, init=False)
@@ -106,7 +107,7 @@ class Feeder:
         finally:
             self._admit(page)
             self.memory.arrived(limit)
-        if page == LogPage(behind=page.behind) and not page.behind:
+        if page == LogPage(behind=page.behind, end=page.end) and not page.behind:
             await self.stop.within(max(0.0, started + _EMPTY_PAUSE - self.world.monotonic()))
 
     async def _asked(self, read: Awaitable[LogPage]) -> LogPage:
@@ -147,7 +148,7 @@ class Feeder:
         if self._failures:
             self._failures = 0
             self.world.tell(SourceRecovered(self.mapping))
-        self.behind = page.behind
+        self.behind, self.end = page.behind, page.end
         count = len(page.records) + len(page.rejected)
         now = self.world.wall()
         oldest = now - min([record.arrived for record in page.records], default=now)

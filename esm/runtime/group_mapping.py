@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
 from esm.errors import Disconnected
-from esm.model import Lane
-from esm.ports import GroupSource, LogReader, Membership
+from esm.model import Lane, Rebalance, Remark
+from esm.ports import GroupSource, LogReader, Membership, Outspoken
 from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, first_of, follow
-from esm.runtime.lane_happenings import LaneStopped
+from esm.runtime.lane_happenings import LaneStopped, Rebalanced, Remarked
 from esm.runtime.lane_row import HeldRow, SharedRows
 from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.log_lane import Shared
@@ -54,12 +54,21 @@ class GroupMapping:
             while not stop.is_set():
                 try:
                     async with self.source.join() as membership:
+                        if isinstance(membership, Outspoken):
+                            membership.listen(self._pass_on)
                         await self._follow(shared, membership, stop)
                 except* Disconnected as problems:
                     self._failures += 1
                     pause = _UNJOINED.pause(self._failures, self.world.chance())
                     self._health.report("", first_of(problems), pause)
                     await stop.within(pause)
+
+    def _pass_on(self, news: Rebalance | Remark) -> None:
+        match news:
+            case Rebalance(kind=kind, lanes=lanes, ours=ours):
+                self.world.tell(Rebalanced(self.plan.name, kind, lanes, ours))
+            case Remark(text=text):
+                self.world.tell(Remarked(self.plan.name, text))
 
     async def _follow(self, shared: Shared, membership: Membership, stop: Stop) -> None:
         def open_reader(lane: Lane, row: HeldRow) -> AbstractAsyncContextManager[LogReader]:

@@ -118,3 +118,17 @@ class NotMoving(LaneHappening, frozen=True):
 
     seconds: float
     why: str
+
+
+class Rebalanced(Happening, frozen=True):
+    """A group shares its lanes out anew: `lanes` were "assigned", "revoked" or "lost"; we have `ours` now."""
+
+    kind: str
+    lanes: Sequence[str]
+    ours: int
+
+
+class Remarked(Happening, frozen=True):
+    """A source has something to say to people."""
+
+    text: str

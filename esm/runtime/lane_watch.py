@@ -19,17 +19,20 @@ _SILENT = 60.0
 class LaneFigures(Struct, frozen=True):
     """One lane at one moment.
 
-    `at`: its mark; `behind`: seconds to its end as the source says, None if it does not; `age`: of the oldest
-    record that was read and is not finished, in seconds. `gathered` records wait, `past_mark` were read beyond the
-    mark, `pending` batches are not finished, `attempts` the most that one of them has failed. `held_by` is the
-    record that holds the mark, `key` its ordering key, `stalled` why the lane cannot go on, each empty if nothing
-    does. `crowded`: nothing more is read until that record is finished. `calls` counts invocations since the lane
-    was opened, `in_flight` those that have not ended. `unanswered`: seconds for which the source has owed an
-    answer, to a read or, while the lane `is_open` not yet, to its opening.
+    `at`: its mark; `written`: as far as it is durable. `behind`: seconds to its end as the source says, None if it
+    does not; `end`: the position that the next record gets there, likewise. `age`: of the oldest record that was
+    read and is not finished, in seconds. `gathered` records wait, `past_mark` were read beyond the mark, `pending`
+    batches are not finished, `attempts` the most that one of them has failed. `held_by` is the record that holds
+    the mark, `key` its ordering key, `stalled` why the lane cannot go on, each empty if nothing does. `crowded`:
+    nothing more is read until that record is finished. `calls` counts invocations since the lane was opened,
+    `in_flight` those that have not ended. `unanswered`: seconds for which the source has owed an answer, to a read
+    or, while the lane `is_open` not yet, to its opening.
     """
 
     at: Position | None = None
+    written: Position | None = None
     behind: float | None = None
+    end: Position | None = None
     age: float = 0.0
     gathered: int = 0
     past_mark: int = 0

@@ -130,7 +130,9 @@ class LogLane:
         budgets = [part.budget for owner in tuple(self._ledger.owners) for part in owner.parts[:1]]
         return LaneFigures(
             at=self._ledger.mark,
+            written=self._written_at(),
             behind=self.feeder.behind,
+            end=self.feeder.end,
             age=max(0.0, self._world.wall() - oldest.arrived) if oldest else 0.0,
             gathered=len(self._ledger.buffer),
             past_mark=self._ledger.past_mark,

@@ -90,7 +90,8 @@ class MappingStatus(Struct, frozen=True):
 
     `last_processing_result` is "No records processed", "OK" or "PROBLEM: …", the words of AWS's
     `GetEventSourceMapping`; `blame` says whose problem it is. `last_reply` is what the latest reply told of
-    itself. `live` is None while nothing runs. `lanes` are those of a log, by name.
+    itself. `live` is None while nothing runs. `lanes` are those of a log, by name; `assigned` is how many of them
+    a group has given to us, None for what is no group's.
     """
 
     state: str
@@ -104,3 +105,4 @@ class MappingStatus(Struct, frozen=True):
     depth: Depth
     live: Live | None
     lanes: Mapping[str, LaneStatus] = {}
+    assigned: int | None = None

@@ -26,7 +26,7 @@ _LIVE: dict[str, tuple[str, Callable[[Live], int]]] = {
         lambda live: int(live.circuit_open),
     ),
 }
-_QUEUE: dict[str, tuple[str, Callable[[MappingStatus], float | None]]] = {
+_TOLD: dict[str, tuple[str, Callable[[MappingStatus], float | None]]] = {
     "esm_queue_visible": ("Messages that wait in the queue, as it says", lambda seen: seen.depth.visible),
     "esm_queue_in_flight": (
         "Messages of the queue that a consumer holds, as it says",
@@ -35,6 +35,10 @@ _QUEUE: dict[str, tuple[str, Callable[[MappingStatus], float | None]]] = {
     "esm_queue_oldest_seconds": (
         "Age of the oldest message of the last read; grows while messages are held",
         lambda seen: seen.depth.oldest,
+    ),
+    "esm_assigned_partitions": (
+        "Partitions of the topic that the consumer group has given to this process",
+        lambda seen: seen.assigned,
     ),
 }
 
@@ -62,7 +66,7 @@ def _families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
         for mapping, status in seen.items():
             family.add_metric([mapping], figure(status.live or _STOPPED))
         yield family
-    yield from _queues(seen)
+    yield from _as_told(seen)
     yield from lane_families(seen)
 
 
@@ -90,9 +94,9 @@ def _problem(seen: Mapping[str, MappingStatus]) -> Metric:
     return family
 
 
-def _queues(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
-    """No sample where the queue does not tell: 0 would say that it is empty."""
-    for name, (text, figure) in _QUEUE.items():
+def _as_told(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
+    """No sample where the source does not tell: 0 would say that it is empty."""
+    for name, (text, figure) in _TOLD.items():
         family = GaugeMetricFamily(name, text, labels=["mapping"])
         for mapping, status in seen.items():
             value = figure(status)

@@ -8,7 +8,15 @@ from prometheus_client import CollectorRegistry, Counter
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
 from esm.model import Outcome
 from esm.runtime.happenings import Happening
-from esm.runtime.lane_happenings import Bisected, Committed, DestinationFailed, Dropped, RecordsLost, Retried
+from esm.runtime.lane_happenings import (
+    Bisected,
+    Committed,
+    DestinationFailed,
+    Dropped,
+    Rebalanced,
+    RecordsLost,
+    Retried,
+)
 
 _PLAIN: Mapping[str, str] = {
     "esm_checkpoint_writes": "Checkpoints of lanes that were written",
@@ -31,6 +39,11 @@ _LABELLED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "Notices that a destination was to take, by what came of it",
         "outcome",
         ("delivered", "failed"),
+    ),
+    "esm_rebalances": (
+        "Times that a group gave lanes to us or took them away, by what it did",
+        "kind",
+        ("assigned", "revoked", "lost"),
     ),
 }
 
@@ -99,6 +112,7 @@ _COUNTS: dict[type[Happening], Callable[[LaneCounts, Any], None]] = {
     Committed: lambda counts, _: counts.add("esm_checkpoint_writes"),
     DestinationFailed: lambda counts, _: counts.add_to("esm_destination_deliveries", "failed"),
     Dropped: _dropped,
+    Rebalanced: lambda counts, told: counts.add_to("esm_rebalances", told.kind),
     RecordsLost: lambda counts, told: counts.add("esm_records_lost", told.records),
     Retried: lambda counts, told: counts.add_to("esm_retries", told.reason),
 }

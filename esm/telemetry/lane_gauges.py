@@ -1,6 +1,6 @@
 """The states of a log's lanes, read off the status board at each scrape: a lane that ended is gone from here."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -18,6 +18,16 @@ _FIGURES: dict[str, tuple[str, Callable[[LaneFigures], float | None]]] = {
         lambda seen: seen.behind,
     ),
 }
+_OFFSETS: dict[str, tuple[str, Callable[[LaneFigures], int | None]]] = {
+    "esm_kafka_lag_records": (
+        "Offsets between what is committed of the partition and its end",
+        lambda seen: None if seen.end is None else max(0, seen.end - _committed(seen)),
+    ),
+    "esm_kafka_committed_offset": (
+        "The offset that is committed of the partition, which is where it would go on",
+        lambda seen: None if seen.end is None else _committed(seen),
+    ),
+}
 
 
 def lane_families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
@@ -30,7 +40,24 @@ def lane_families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
             if value is not None:
                 family.add_metric([mapping, name], value)
         yield family
+    yield from _offsets(lanes)
     yield _states(lanes)
+
+
+def _offsets(lanes: Sequence[tuple[str, str, LaneStatus]]) -> Iterable[Metric]:
+    """Of those whose source tells where they end; a lane is named after its topic and its number."""
+    for metric, (text, figure) in _OFFSETS.items():
+        family = GaugeMetricFamily(metric, text, labels=["mapping", "topic", "partition"])
+        for mapping, name, lane in lanes:
+            value = None if lane.state == "Lost" else figure(lane.figures)
+            if value is not None:
+                topic, _, partition = name.rpartition("-")
+                family.add_metric([mapping, topic, partition], value)
+        yield family
+
+
+def _committed(seen: LaneFigures) -> int:
+    return 0 if seen.written is None else seen.written + 1
 
 
 def _states(lanes: Iterable[tuple[str, str, LaneStatus]]) -> Metric:

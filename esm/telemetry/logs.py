@@ -33,7 +33,7 @@ from esm.runtime.happenings import (
     State,
     Unfilterable,
 )
-from esm.runtime.lane_happenings import Committed, LaneHappening
+from esm.runtime.lane_happenings import Committed, LaneHappening, Rebalanced, Remarked
 from esm.runtime.trouble import shown
 from esm.telemetry.lane_lines import ROUTINE, lane_line, position
 from esm.telemetry.repeats import Repeats
@@ -78,8 +78,10 @@ class LogObserver:
             Filtered: self._filtered,
             Invoked: self._invoked,
             LetGo: self._let_go,
+            Rebalanced: self._rebalanced,
             Rejection: self._rejected,
             Released: self._released,
+            Remarked: self._remarked,
             SourceFailed: self._source_failed,
             SourceRecovered: self._source_recovered,
             State: self._state,
@@ -112,6 +114,14 @@ class LogObserver:
         line = lane_line(told)
         if line is not None:
             self._write(line.level, line.event, told, line.reason, lane=told.lane, **line.fields)
+
+    def _rebalanced(self, told: Rebalanced) -> None:
+        level = "warning" if told.kind == "lost" else "info"
+        event = f"the group shares its partitions out: {told.kind}"
+        self._write(level, event, told, lanes=_some(told.lanes), ours=told.ours)
+
+    def _remarked(self, told: Remarked) -> None:
+        self._write("warning", "the source has something to say", told, told.text)
 
     def _invoked(self, told: Invoked) -> None:
         if told.outcome is Outcome.SUCCESS:

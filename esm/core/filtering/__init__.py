@@ -11,6 +11,7 @@ from esm.core.filtering.invalid import AWS_SAYS, InvalidPattern, named
 from esm.core.filtering.sources import (
     DATA_KEYS,
     DYNAMODB,
+    KAFKA,
     KINESIS,
     SQS,
     looks_like,
@@ -23,6 +24,7 @@ __all__ = [
     "AWS_SAYS",
     "DATA_KEYS",
     "DYNAMODB",
+    "KAFKA",
     "KINESIS",
     "LONGEST",
     "SQS",

@@ -81,8 +81,8 @@ SINGLE = {
         "self-managed Kafka and DocumentDB support it"
     ),
     "ParallelizationFactor: 2": (
-        "ParallelizationFactor: is not supported for SQS standard queues: Kinesis and DynamoDB Streams support "
-        "it; use scaling_config.maximum_concurrency"
+        "ParallelizationFactor: is not supported for SQS standard queues: Kinesis, DynamoDB Streams, Amazon MSK "
+        "and self-managed Kafka support it; use scaling_config.maximum_concurrency"
     ),
     "maximum_retry_attempts: 3": (
         "maximum_retry_attempts: is not supported for SQS standard queues: Kinesis, DynamoDB Streams, Amazon MSK "
@@ -181,11 +181,11 @@ SOURCES = {
     "arn:aws:dynamodb:eu-west-1:123456789012:table/x/stream/y": (
         "DynamoDB Streams is no source of this version, which has sqs"
     ),
-    "arn:aws:kafka:eu-west-1:123456789012:cluster/x/y": "Amazon MSK is no source of this version, which has sqs",
     "arn:aws:mq:eu-west-1:123456789012:broker:x:y": "Amazon MQ is no source of this version, which has sqs",
     "arn:aws:rds:eu-west-1:123456789012:cluster:x": "DocumentDB is no source of this version, which has sqs",
     "orders": (
-        "orders is no source: write an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …}"
+        "orders is no source: write an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, "
+        "kafka://HOST:PORT/TOPIC, or {type: sqs, …}"
     ),
     "5": "5 is no source: write one line, or a mapping with `type`",
     "[a]": "a list is no source: write one line, or a mapping with `type`",
@@ -432,7 +432,8 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_lines(tmp_path
         "esm.yaml:6: targets.g.type: there is no target of type smtp: this version has http",
         (
             "esm.yaml:8: mappings.a.source: is required but missing: an ARN such as "
-            "arn:aws:sqs:eu-west-1:123456789012:orders, or {type: sqs, …} (AWS: Unrecognized event source.)"
+            "arn:aws:sqs:eu-west-1:123456789012:orders, kafka://HOST:PORT/TOPIC, or {type: sqs, …} "
+            "(AWS: Unrecognized event source.)"
         ),
         "esm.yaml:10: mappings.a.Enabled: maybe is not allowed: has to be true or false",
         (

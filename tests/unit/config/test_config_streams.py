@@ -208,7 +208,10 @@ def test_success_has_no_destination_as_on_aws(tmp_path: Path) -> None:
 
 def test_a_stream_option_of_ours_is_not_for_queues(tmp_path: Path) -> None:
     (said,) = problems(tmp_path, body("checkpoint_interval: 5s", source=QUEUE))
-    assert said == "5: mappings.m.checkpoint_interval: is not for SQS standard queues: only streams have it"
+    assert (
+        said
+        == "5: mappings.m.checkpoint_interval: is not for SQS standard queues: only streams and topics have it"
+    )
 
 
 def test_one_mapping_per_stream_and_function_in_awss_words(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from esm.errors import ConfigError
 from esm.options import seconds
 from esm.plugins import Kind
 from esm.sources.dynamodb import DynamoOptions
+from esm.sources.kafka import KafkaOptions
 from esm.sources.kinesis import KinesisOptions
 from esm.sources.sqs import SqsOptions
 from esm.targets.http import HttpOptions
@@ -34,6 +35,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "source option": SqsOptions,
     "kinesis option": KinesisOptions,
     "dynamodb option": DynamoOptions,
+    "kafka option": KafkaOptions,
     "target option": TargetLimits,
     "http option": HttpOptions,
     "lambda option": LambdaOptions,

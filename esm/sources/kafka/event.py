@@ -1,0 +1,191 @@
+"""Kafka records as the event of an invocation.
+
+The shapes are those of "Using Lambda with Amazon MSK" and "Using Lambda with self-managed Apache Kafka" in the AWS
+Lambda Developer Guide, key by key. One payload holds records of one partition (D11). A record is encoded once, as
+it is read; base64 and JSON are one step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
+from msgspec import UNSET, Struct, UnsetType
+
+from esm.core.batching import PAYLOAD_LIMIT
+from esm.core.filtering import view_of
+from esm.core.partial import offset_id
+from esm.model import Lane, Record, Rejected
+
+_TRAILER = b"]}}"
+_HIGHEST_PARTITION = 2**31 - 1
+_TYPES = {TIMESTAMP_CREATE_TIME: "CREATE_TIME", TIMESTAMP_LOG_APPEND_TIME: "LOG_APPEND_TIME"}
+_NO_TYPE = "NO_TIMESTAMP_TYPE"
+_encode = msgspec.json.Encoder().encode
+
+Headers = list[dict[str, list[int] | None]]
+
+
+class _Fragment(Struct, gc=False):
+    """A record in its event. Bytes become base64; what is unset is left out.
+
+    A record without key has none here, as in AWS's own samples. One without value, a tombstone, has `null`: it has
+    been seen as `null` and as no member at all (powertools-lambda-typescript, issues 4988 and 5016), and a handler
+    that knows the one knows the other, while in most languages reading a missing member is an error.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestampType: str  # noqa: N815 -- AWS's spelling
+    key: bytes | UnsetType
+    value: bytes | None
+    headers: Headers
+
+
+class Envelope(Struct, frozen=True):
+    """What stands around the records: `arn` is the cluster's, empty for brokers that are not Amazon MSK."""
+
+    bootstrap: str
+    topic: str
+    arn: str = ""
+
+    def header(self, partition: int) -> bytes:
+        """Up to the first record of a partition."""
+        members = {"eventSource": "aws:kafka" if self.arn else "SelfManagedKafka"}
+        if self.arn:
+            members["eventSourceArn"] = self.arn
+        members["bootstrapServers"] = self.bootstrap
+        return orjson.dumps(members)[:-1] + b',"records":{%b:[' % orjson.dumps(lane_name(self.topic, partition))
+
+    @property
+    def frame(self) -> int:
+        """Bytes around the records, of any partition."""
+        return len(self.header(_HIGHEST_PARTITION)) + len(_TRAILER)
+
+
+class KafkaCodec:
+    """The records of one partition in their envelope. A record's handle is the header of its partition.
+
+    `envelope` is asked each time: the brokers of a cluster may be known only once they have been found.
+    """
+
+    def __init__(self, envelope: Callable[[], Envelope]) -> None:
+        self._envelope = envelope
+
+    @property
+    def frame(self) -> int:
+        """Bytes around the fragments at most: the name of a partition has more or fewer digits."""
+        return self._envelope().frame
+
+    def render(self, records: Sequence[Record]) -> bytes:
+        """The event of a batch."""
+        return b"".join((records[0].handle, b",".join([record.event for record in records]), _TRAILER))
+
+    def view(self, record: Record) -> Mapping[str, Any]:
+        """The record as the function would see it, with key and value in bytes, where patterns expect them."""
+        return view_of(orjson.loads(record.event), "kafka")
+
+    def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
+        """AWS's description of a batch: offsets are text, times have milliseconds."""
+        envelope = self._envelope()
+        first, last = records[0], records[-1]
+        around = len(first.handle) + len(_TRAILER) + len(records) - 1
+        info: dict[str, Any] = {"batchSize": len(records)}
+        if envelope.arn:
+            info["eventSourceArn"] = envelope.arn
+        info["bootstrapServers"] = envelope.bootstrap
+        info["payloadSize"] = around + sum(len(record.event) for record in records)
+        info["recordsInfo"] = {
+            lane.name: {
+                "firstRecordOffset": str(first.position),
+                "lastRecordOffset": str(last.position),
+                "firstRecordTimestamp": _to_the_millisecond(first.arrived),
+                "lastRecordTimestamp": _to_the_millisecond(last.arrived),
+            }
+        }
+        return {"KafkaBatchInfo": info}
+
+
+class Encoder:
+    """Makes the records of one partition, numbered from 0."""
+
+    def __init__(self, envelope: Envelope, partition: int) -> None:
+        self._topic = envelope.topic
+        self._partition = partition
+        self._header = envelope.header(partition)
+        self._room = PAYLOAD_LIMIT - len(self._header) - len(_TRAILER)
+        self._prefix = offset_id(lane_name(envelope.topic, partition), 0)[:-1]
+        self._seq = 0
+
+    def encode(
+        self, messages: Sequence[Message], read: float, now: float
+    ) -> tuple[list[Record], list[Rejected], int]:
+        """Records that were read at `read` (monotonic), those above the payload limit, and bytes of all fragments.
+
+        `now` (epoch) stands for a missing timestamp.
+        """
+        records: list[Record] = []
+        rejected: list[Rejected] = []
+        seq, size = self._seq, 0
+        for message in messages:
+            record = self._record(message, seq, read, now)
+            seq += 1
+            size += len(record.event)
+            if len(record.event) > self._room:
+                rejected.append(Rejected(record, too_large(len(record.event), self._room)))
+            else:
+                records.append(record)
+        self._seq = seq
+        return records, rejected, size
+
+    def _record(self, message: Message, seq: int, read: float, now: float) -> Record:
+        offset: int = message.offset()  # type: ignore[assignment]
+        kind, milliseconds = message.timestamp()
+        key: Any = message.key()
+        value: Any = message.value()
+        headers: Any = message.headers()
+        event = _encode(
+            _Fragment(
+                self._topic,
+                self._partition,
+                offset,
+                milliseconds,
+                _TYPES.get(kind, _NO_TYPE),
+                UNSET if key is None else key,
+                value,
+                _signed(headers) if headers else [],
+            )
+        )
+        id_ = f"{self._prefix}{offset}"
+        # Without a key there is no order to keep, so such a record has one of its own (docs/decisions: 34).
+        ordering = id_ if key is None else key.decode("latin-1")
+        arrived = milliseconds / 1000 if kind else now
+        return Record(seq, id_, ordering, arrived, read, event, self._header, offset)
+
+
+def lane_name(topic: str, partition: int) -> str:
+    """What the event calls a partition."""
+    return f"{topic}-{partition}"
+
+
+def partition_of(lane: str) -> int:
+    """Of a lane named by `lane_name`."""
+    return int(lane.rpartition("-")[2])
+
+
+def too_large(size: int, room: int) -> str:
+    """Why a record is rejected."""
+    return f"the event of this record alone takes {size:,} bytes of {room:,}"
+
+
+def _signed(headers: Sequence[tuple[str, bytes | None]]) -> Headers:
+    """Java's bytes, from -128 to 127; a header's value may be null."""
+    return [{name: None if value is None else memoryview(value).cast("b").tolist()} for name, value in headers]
+
+
+def _to_the_millisecond(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,114 @@
+"""The rows of our partitions: committed offsets with a text beside each. A `LaneStore`, fenced by the group.
+
+The group's positions are read once for each assignment. From then on nobody else may write them: a commit of ours
+that comes too late is refused by the group's coordinator.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from confluent_kafka import TopicPartition
+
+from esm.checkpoint import LaneRow
+from esm.clients.kafka.asking import Committed
+from esm.core.packing import ROOM, Newer, pack, unpack
+from esm.errors import Disconnected, LostLease, StoreFailed
+from esm.sources.kafka.beginnings import Beginnings
+from esm.sources.kafka.event import lane_name, partition_of
+from esm.sources.kafka.start import MARK_ROOM, without_origin
+
+_TRIES = 5
+_PAUSE = 0.3
+
+Commit = Callable[[TopicPartition], Awaitable[None]]
+"""Commits durably. Raises `StoreFailed`, `LostLease`."""
+
+
+class GroupRows:
+    """Of the partitions that are `ours` at the time.
+
+    `made_anew` are those that were deleted and made again: what was in them is lost, and nobody was told yet.
+    """
+
+    def __init__(self, beginnings: Beginnings, commit: Commit) -> None:
+        self.made_anew: set[str] = set()
+        self._beginnings = beginnings
+        self._commit = commit
+        self._ours: set[str] = set()
+        self._rows: dict[str, LaneRow] = {}
+        self._looking = asyncio.Lock()
+
+    def gained(self, lanes: Collection[str]) -> None:
+        """They are ours; what their rows are is asked when it is wanted."""
+        self._ours.update(lanes)
+
+    def left(self, lanes: Collection[str]) -> None:
+        """They are not ours any more."""
+        self._ours.difference_update(lanes)
+        for lane in lanes:
+            self._rows.pop(lane, None)
+
+    def begin_anew(self, lane: str, offset: int) -> None:
+        """What the group has for it is of another partition that had this name."""
+        self.made_anew.add(lane)
+        self._rows.pop(lane, None)
+        self._beginnings.displace(partition_of(lane), offset)
+
+    async def view(self, scope: str) -> Collection[LaneRow]:
+        """The rows of all partitions that are ours. Raises `StoreFailed`."""
+        async with self._looking:
+            if missing := self._ours - self._rows.keys():
+                found = await self._find(scope, missing)
+                self._rows.update({lane: row for lane, row in found.items() if lane in self._ours})
+        return [row for lane, row in self._rows.items() if lane in self._ours]
+
+    async def swap(self, old: LaneRow | None, new: LaneRow) -> bool:
+        """Raises `StoreFailed`, `LostLease`."""
+        lane = new.lane
+        for last in (*[False] * (_TRIES - 1), True):
+            if lane not in self._ours:
+                raise LostLease(f"{lane} is not ours any more")
+            if self._rows.get(lane) != old:
+                return False
+            try:
+                await self._commit(self._place(new))
+            except (LostLease, StoreFailed):
+                if last:
+                    raise
+                await asyncio.sleep(_PAUSE)  # while partitions are being shared out anew
+            else:
+                self._rows[lane] = new
+                self._beginnings.has_begun(partition_of(lane))
+                return True
+        raise AssertionError
+
+    async def forget(self, row: LaneRow) -> bool:
+        """A group forgets by itself, a week after its last commit unless the brokers are told otherwise."""
+        return row.lane not in self._ours
+
+    def _place(self, row: LaneRow) -> TopicPartition:
+        at = row.checkpoint.at if row.checkpoint is not None else None
+        text = self._beginnings.beside(pack(row, ROOM - MARK_ROOM))
+        return TopicPartition(self._beginnings.topic, partition_of(row.lane), 0 if at is None else at + 1, text)
+
+    async def _find(self, scope: str, lanes: Collection[str]) -> Mapping[str, LaneRow]:
+        try:
+            places, anew = await self._beginnings.find({partition_of(lane) for lane in lanes})
+        except Disconnected as problem:
+            raise StoreFailed(str(problem)) from None
+        self.made_anew |= lanes_of(self._beginnings.topic, anew)
+        return {lane: _row(scope, lane, places[partition_of(lane)]) for lane in lanes}
+
+
+def _row(scope: str, lane: str, committed: Committed) -> LaneRow:
+    row = unpack(without_origin(committed.metadata), scope, lane, committed.offset - 1)
+    if isinstance(row, Newer):
+        raise StoreFailed(
+            f"the position of {lane} was written by a newer version, in format {row.format}: run that one"
+        )
+    return row
+
+
+def lanes_of(topic: str, partitions: Collection[int]) -> frozenset[str]:
+    """By their names."""
+    return frozenset(lane_name(topic, number) for number in partitions)

@@ -1,0 +1,319 @@
+"""The thread of the consumer, step by step: orders, rebalances, back-pressure, and what goes wrong."""
+
+import itertools
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, TopicPartition
+from kafka_script import TOPIC, ScriptedConsumer, message
+
+from esm.errors import Disconnected, LostLease, StoreFailed
+from esm.sources.kafka import readings
+from esm.sources.kafka.commits import Asked
+from esm.sources.kafka.event import Encoder, Envelope
+from esm.sources.kafka.feed import Feed
+from esm.sources.kafka.poller import Poller
+from esm.sources.kafka.readings import Reading
+from esm.sources.kafka.world import World
+
+ENVELOPE = Envelope("b:1", TOPIC)
+
+
+class Told:
+    """A listener that lets lanes go as soon as it is told, unless `holds`."""
+
+    def __init__(self) -> None:
+        self.news: list[Any] = []
+        self.holds = False
+        self.on_leaving: Callable[[], None] = lambda: None
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        self.news.append(("assigned", set(partitions)))
+
+    def leaving(self, partitions: Collection[int], gone: Callable[[], None]) -> None:
+        self.news.append(("leaving", set(partitions)))
+        self.on_leaving()
+        if not self.holds:
+            gone()
+
+    def lost(self, partitions: Collection[int]) -> None:
+        self.news.append(("lost", set(partitions)))
+
+    def failed(self, problem: Exception) -> None:
+        self.news.append(problem)
+
+    def strayed(self, partition: int, oldest: int) -> None:
+        self.news.append(("strayed", partition, oldest))
+
+
+class Bench:
+    """A poller whose clock goes on by itself, and that closes when its script is at its end."""
+
+    def __init__(self, *script: Any, patience: float = 5.0) -> None:
+        clock = itertools.count(0.0, 0.2)
+        self.world = World(lambda: next(clock), lambda: 1.5)
+        self.told = Told()
+        self.consumer = ScriptedConsumer(*script, lambda _: self.poller.close())
+        self.poller = Poller(self.consumer.made, TOPIC, self.told, self._tell, self.world, patience=patience)
+        self.feeds: dict[int, Feed] = {}
+        self.outcomes: list[Any] = []
+
+    def _tell(self, what: Callable[..., None], *given: Any) -> None:
+        what(*given)
+
+    def open(self, partition: int, offset: int = 0) -> Callable[[ScriptedConsumer], None]:
+        def step(_: ScriptedConsumer) -> None:
+            feed = Feed(f"t-{partition}", self.world, lambda: None)
+            self.feeds[partition] = feed
+            place = TopicPartition(TOPIC, partition)
+            reading = Reading(feed, Encoder(ENVELOPE, partition), place, offset)
+            self.poller.order(lambda consumer: self.poller.readings.open(consumer, reading))
+
+        return step
+
+    def ask(self, partition: int, offset: int) -> Callable[[ScriptedConsumer], None]:
+        asked = Asked(TopicPartition(TOPIC, partition, offset, "text"), self.outcomes.append)
+        return lambda _: self.poller.commits.ask(asked)
+
+    def run(self) -> "Bench":
+        self.poller.run()
+        return self
+
+
+def assign(*partitions: int) -> Callable[[ScriptedConsumer], None]:
+    return lambda consumer: consumer.assign(*partitions)
+
+
+def waits(_: ScriptedConsumer) -> None:
+    """One poll more."""
+
+
+async def read(feed: Feed) -> tuple[list[int], Any]:
+    page = await feed.read(1000, 0)
+    return [record.position for record in page.records], page
+
+
+def test_a_partition_is_read_from_where_it_was_opened_and_not_before() -> None:
+    bench = Bench()
+    before: list[dict[int, int]] = []
+    bench.consumer.script.extendleft(
+        [waits, bench.open(1, 42), lambda consumer: before.append(dict(consumer.assigned)), assign(0, 1)]
+    )
+    bench.run()
+    assert bench.told.news == [("assigned", {0, 1})]
+    assert before == [{}]
+    assert bench.consumer.assigned == {1: 42}
+    assert bench.consumer.closed
+
+
+async def test_messages_find_their_lanes_and_others_are_dropped() -> None:
+    bench = Bench()
+    batch = [message(0, 5), message(1, 7), message(0, 6), message(9, 1)]
+    bench.consumer.script.extendleft([batch, bench.open(1), bench.open(0), assign(0, 1)])
+    bench.run()
+    assert (await read(bench.feeds[0]))[0] == [5, 6]
+    positions, page = await read(bench.feeds[1])
+    assert positions == [7]
+    assert (page.upto, page.end, page.lost) == (7, 1000, 0)
+
+
+async def test_the_end_of_a_partition_moves_on_over_what_is_no_record() -> None:
+    bench = Bench()
+    eof = KafkaError._PARTITION_EOF
+    batch = [message(0, 5), message(0, 8, error=eof)]
+    bench.consumer.script.extendleft([batch, bench.open(0), assign(0)])
+    bench.run()
+    _, page = await read(bench.feeds[0])
+    assert (page.upto, page.behind) == (7, 0.0)
+
+
+def test_commits_go_together_and_one_request_at_a_time() -> None:
+    bench = Bench()
+
+    def answered(consumer: ScriptedConsumer) -> None:
+        consumer.answer(TopicPartition(TOPIC, 0, 5, "text"))
+
+    steps = [waits, answered, bench.ask(0, 7), bench.ask(1, 6), waits, bench.ask(0, 5), assign(0, 1)]
+    bench.consumer.script.extendleft(steps)
+    bench.run()
+    assert bench.consumer.committed[:2] == [("sent", {0: 5}), ("sent", {1: 6, 0: 7})]
+    assert bench.outcomes == [None, None, None]
+
+
+def test_a_commit_under_way_is_waited_for_in_a_revocation() -> None:
+    bench = Bench()
+    bench.consumer.script.extendleft([lambda c: c.revoke(0), waits, bench.ask(0, 5), assign(0)])
+    bench.run()
+    assert bench.consumer.committed == [("sent", {0: 5}), ("waited for", {0: 5})]
+    assert bench.outcomes == [None]
+    assert bench.told.news == [("assigned", {0}), ("leaving", {0})]
+
+
+def test_what_is_committed_while_lanes_drain_is_written_before_they_go() -> None:
+    bench = Bench()
+    bench.told.on_leaving = lambda: bench.ask(0, 9)(bench.consumer)
+    bench.consumer.script.extendleft([lambda c: c.revoke(0), assign(0)])
+    bench.run()
+    assert bench.consumer.committed == [("waited for", {0: 9})]
+    assert bench.outcomes == [None]
+
+
+def test_patience_with_a_lane_that_does_not_go_ends() -> None:
+    bench = Bench(patience=1.0)
+    bench.told.holds = True
+    bench.consumer.script.extendleft([lambda c: c.revoke(0), waits, bench.open(0), assign(0)])
+    bench.run()
+    assert bench.consumer.assigned == {}
+
+
+async def test_after_a_revocation_nothing_is_committed_and_readers_are_told() -> None:
+    bench = Bench(patience=0.1)
+    bench.told.holds = True
+    bench.consumer.script.extendleft(
+        [waits, bench.ask(0, 9), lambda c: c.revoke(0), waits, bench.open(0), assign(0)]
+    )
+    bench.run()
+    assert bench.consumer.committed == []
+    assert isinstance(bench.outcomes[0], LostLease)
+    with pytest.raises(LostLease):
+        await bench.feeds[0].read(1, 0)
+
+
+def test_on_a_loss_nothing_is_committed() -> None:
+    bench = Bench()
+
+    def asked_and_lost(consumer: ScriptedConsumer) -> None:
+        bench.ask(0, 5)(consumer)
+        consumer.lose(0)
+
+    bench.consumer.script.extendleft([asked_and_lost, assign(0, 1)])
+    bench.run()
+    assert bench.consumer.committed == []
+    assert isinstance(bench.outcomes[0], LostLease)
+    assert bench.told.news[-1] == ("lost", {0})
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.ILLEGAL_GENERATION, LostLease),
+        (KafkaError.UNKNOWN_MEMBER_ID, LostLease),
+        (KafkaError.FENCED_INSTANCE_ID, LostLease),
+        (KafkaError.REBALANCE_IN_PROGRESS, StoreFailed),
+        (KafkaError.NOT_COORDINATOR, StoreFailed),
+    ],
+)
+def test_what_a_refusal_means(code: int, kind: type[Exception]) -> None:
+    bench = Bench()
+
+    def answered(consumer: ScriptedConsumer) -> None:
+        consumer.answer(TopicPartition(TOPIC, 0, 5, "text"), error=code)
+
+    bench.consumer.script.extendleft([answered, waits, bench.ask(0, 5), assign(0)])
+    bench.run()
+    assert type(bench.outcomes[0]) is kind
+
+
+def test_a_late_answer_is_not_taken_for_that_of_a_newer_commit() -> None:
+    bench = Bench()
+    known: list[int] = []
+
+    def late(consumer: ScriptedConsumer) -> None:
+        consumer.answer(TopicPartition(TOPIC, 0, 4, "text"))
+        known.append(len(bench.outcomes))
+
+    bench.consumer.script.extendleft([late, waits, bench.ask(0, 5), assign(0)])
+    bench.run()
+    assert known == [0]
+    assert bench.outcomes == [None]
+
+
+async def test_a_partition_with_far_too_much_is_paused_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "_ROOM", 2000)
+    monkeypatch.setattr(readings, "_LEAST_ROOM", 1000)
+    bench = Bench()
+    seen: list[set[int]] = []
+
+    def look(consumer: ScriptedConsumer) -> None:
+        seen.append(set(consumer.paused))
+
+    def empty(_: ScriptedConsumer) -> None:
+        bench.feeds[0].went = bench.feeds[0].came
+
+    large = [message(0, number, b"x" * 600) for number in range(4)]
+    bench.consumer.script.extendleft(
+        [look, waits, empty, look, waits, large, bench.open(1), bench.open(0), assign(0, 1)]
+    )
+    bench.run()
+    assert seen == [{0}, set()]
+
+
+def test_while_no_lane_has_room_one_message_is_polled_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "_ROOM", 1000)
+    monkeypatch.setattr(readings, "_LEAST_ROOM", 1000)
+    bench = Bench()
+    large = [message(0, number, b"x" * 900) for number in range(2)]
+    more = [message(0, number) for number in range(2, 12)]
+    bench.consumer.script.extendleft([waits, more, large, bench.open(0), assign(0)])
+    bench.run()
+    assert len(bench.consumer.queue) == 7, "one for each of the three polls that found no room"
+
+
+async def test_a_trimmed_position_is_read_on_at_the_oldest() -> None:
+    bench = Bench()
+    bench.consumer.bounds = (30, 90)
+    gone = [message(0, 10, error=KafkaError._AUTO_OFFSET_RESET)]
+    bench.consumer.script.extendleft([waits, gone, waits, bench.open(0, 10), assign(0)])
+    bench.run()
+    assert bench.consumer.assigned == {0: 30}
+    _, page = await read(bench.feeds[0])
+    assert (page.lost, page.upto) == (20, 29)
+
+
+def test_a_position_beyond_the_end_is_of_another_partition() -> None:
+    bench = Bench()
+    bench.consumer.bounds = (0, 5)
+    gone = [message(0, 10, error=KafkaError._AUTO_OFFSET_RESET)]
+    bench.consumer.script.extendleft([gone, waits, bench.open(0, 10), assign(0)])
+    bench.run()
+    assert bench.told.news[-1] == ("strayed", 0, 0)
+    assert bench.consumer.assigned == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, "NonExistentTopic"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "AccessDenied"),
+    ],
+)
+def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> None:
+    bench = Bench([message(-1, -1, error=code)]).run()
+    (problem,) = bench.told.news
+    assert isinstance(problem, Disconnected)
+    assert (problem.code, problem.lasting) == (name, True)
+
+
+def test_brokers_that_are_all_down_are_a_trouble_until_something_comes() -> None:
+    troubles: list[Disconnected | None] = []
+    bench = Bench()
+
+    def down(consumer: ScriptedConsumer) -> None:
+        consumer.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
+
+    def look(_: ScriptedConsumer) -> None:
+        troubles.append(bench.poller.trouble)
+
+    bench.consumer.script.extendleft([look, [message(0, 1)], look, down, waits, bench.open(0), assign(0)])
+    bench.run()
+    assert [each and each.code for each in troubles] == ["unreachable", None]
+
+
+def test_a_client_that_breaks_is_told_of() -> None:
+    def breaks(_: ScriptedConsumer) -> None:
+        raise RuntimeError("broken")
+
+    bench = Bench(breaks).run()
+    assert isinstance(bench.told.news[-1], RuntimeError)
+    assert bench.consumer.closed
