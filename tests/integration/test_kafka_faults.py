@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from confluent_kafka import KafkaError
-from kafka_members import each_once, in_thread, member, source_of, until
+from kafka_members import Member, each_once, in_thread, member, source_of, until
 
 from esm.runtime.happenings import SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import Committed, LaneLost, Stalled
@@ -22,6 +22,11 @@ def topic(kafka_mock: MockKafka) -> Topic:
     name = f"faults-{next(NUMBERS)}"
     kafka_mock.create(name, 2, 3)
     return Topic(name, {"bootstrap.servers": kafka_mock.bootstrap})
+
+
+def both_at(one: Member, at: int) -> bool:
+    """Both lanes have it written down."""
+    return len({told.lane for told in one.all_told(Committed) if told.at == at}) == 2
 
 
 def records(count: int) -> list[Record]:
@@ -43,7 +48,7 @@ async def test_a_commit_that_fails_is_tried_again(kafka_mock: MockKafka, topic: 
         await until(lambda: len(one.events) == 20)
         kafka_mock.fail(Request.OFFSET_COMMIT, error, error)
         await in_thread(topic.produce, records(20))
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {9, 19})
+        await until(lambda: both_at(one, 19))
     assert {number: place.offset for number, place in (await in_thread(topic.committed, "g")).items()} == {
         0: 20,
         1: 20,
@@ -57,10 +62,10 @@ async def test_a_generation_that_is_over(kafka_mock: MockKafka, topic: Topic) ->
     """The client joins anew; what was finished and not committed comes again, and nothing else."""
     await in_thread(topic.produce, records(20))
     async with member(source_of(topic, "g", settings=QUICK, session_timeout=6), checkpoint_interval=0.1) as one:
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {9})
+        await until(lambda: both_at(one, 9))
         kafka_mock.fail(Request.OFFSET_COMMIT, *[KafkaError.ILLEGAL_GENERATION] * 2)
         await in_thread(topic.produce, records(20))
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {19})
+        await until(lambda: both_at(one, 19))
     committed = await in_thread(topic.committed, "g")
     assert {number: place.offset for number, place in committed.items()} == {0: 20, 1: 20}
     for offsets in one.offsets.values():
@@ -76,13 +81,13 @@ async def test_a_member_that_was_taken_for_dead_reads_on_when_it_is_back(
     source = source_of(topic, group, settings=QUICK)
     async with member(source, batch_size=10, checkpoint_interval=0.1) as one:
         await until(lambda: len(one.events) == 20)
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {9})
+        await until(lambda: both_at(one, 9))
         (id_,) = await in_thread(topic.members, group)
         await in_thread(evict, kafka.address, group, id_)
         await until(lambda: one.rebalances == ["assigned", "lost", "assigned"])
         await in_thread(topic.produce, records(20))
         await until(lambda: len(one.events) == 40, "a partition is silent after it came back")
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {19})
+        await until(lambda: both_at(one, 19))
     assert each_once(one) == {0: list(range(20)), 1: list(range(20))}
 
 
@@ -109,7 +114,7 @@ async def test_a_coordinator_that_moves(kafka_mock: MockKafka, topic: Topic) -> 
         await until(lambda: len(one.events) == 20)
         kafka_mock.coordinate("g", 2)
         await in_thread(topic.produce, records(20))
-        await until(lambda: {told.at for told in one.all_told(Committed)} >= {19})
+        await until(lambda: both_at(one, 19))
     assert each_once(one) == {0: list(range(20)), 1: list(range(20))}
 
 
