@@ -105,6 +105,7 @@ class KafkaSource:
         options = self._options
         return {
             "queued.max.messages.kbytes": _PREFETCHED,
+            "fetch.queue.backoff.ms": 10,  # not a second of silence whenever the client has as much as that
             "group.id": self._group,
             "group.protocol": options.group_protocol,
             "isolation.level": options.isolation_level,
