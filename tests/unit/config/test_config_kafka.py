@@ -97,6 +97,7 @@ def test_a_topic_as_cloudformation_has_it(tmp_path: Path) -> None:
 def test_a_topic_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = "arn:aws:kafka:eu-west-1:123456789012:cluster/c/uuid-2"
     lines = (f"source: {cluster}", "topics: [orders]", OLDEST)
+    monkeypatch.setattr(kafka, "has_signer", lambda: False)
     assert problems(tmp_path, body(*lines)) == [
         "esm.yaml:4: mappings.m.source: AWS_MSK_IAM needs AWS's signer: pip install 'esm-engine[msk-iam]'"
     ]
