@@ -159,10 +159,17 @@ class Dispatcher:
             return 0
         return reading.ahead(capacity, read_takes, self._slot_takes)
 
-    def backlog(self, now: float, *, full: bool, all_taken: bool) -> None:
-        """What a read says of the backlog moves the limit."""
-        scale = self._scale
-        self._scale = scale.busy(now, all_taken=all_taken) if full else scale.quiet(now)
+    def scarce(self, now: float) -> None:
+        """A read came back full, and every slot is spoken for: the limit grows."""
+        self._scale = self._scale.scarce(now)
+
+    def busy(self, now: float) -> None:
+        """A read came back full, and there are slots left for what it brought."""
+        self._scale = self._scale.busy(now)
+
+    def quiet(self, now: float) -> None:
+        """A read came back without backlog: after a while the limit shrinks."""
+        self._scale = self._scale.quiet(now)
 
     @asynccontextmanager
     async def slot(self, stop: Stop, within: float | None) -> AsyncIterator[bool]:
