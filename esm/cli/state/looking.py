@@ -73,12 +73,11 @@ def _cells(place: Place, row: LaneRow) -> Iterator[str]:
     yield row.lane
     yield state_of(row, in_use=place.works_on(row))
     yield standing(row)
-    parts = row.checkpoint.parts if row.checkpoint is not None else ()
-    spans = row.checkpoint.spans if row.checkpoint is not None else ()
+    parts = row.known.parts
     failed = [part.first_failed for part in parts if part.first_failed is not None]
     yield str(len(parts) or "-")
     yield str(max((part.attempts for part in parts), default=0) or "-")
-    yield str(sum(span.part is None for span in spans) or "-")
+    yield str(len(row.known.settled) or "-")
     yield moment(min(failed)) if failed else "-"
 
 

@@ -37,7 +37,7 @@ async def _seek(place: Place, mapping: str, chosen: Chosen, to: str, *, sure: bo
     target = await _target(to, place.mapping(scope), place)
     reasons = [reason for row in rows if (reason := place.in_use(row))]
     if not sure:
-        reasons += [_forgets(place, row) for row in rows if row.checkpoint is not None and row.checkpoint.parts]
+        reasons += [_forgets(place, row) for row in rows if row.known.parts]
     if reasons:
         raise Refused(*reasons)
     if not isinstance(target, Start) and any(row.lane == EVERY_LANE for row in rows):
