@@ -19,7 +19,7 @@ from esm.clients.aws import AwsOptions
 from esm.plugins import SourceContext
 from esm.ports import LogSource
 from esm.sources.dynamodb import PLUGIN, DynamoOptions, DynamoSource
-from esm.sources.shards import World
+from esm.sources.world import World
 from esm.testing import log_lineage, log_suite
 from esm.testing.log_bench import Bench, Harness, Rule
 from esm.testing.log_suite import RULES
@@ -81,7 +81,7 @@ class FakeHarness:
 
 
 def _on_fake(fake: FakeStreams, arn: str, *, latest: bool) -> DynamoSource:
-    world = World(_monotonic, _wall, asyncio.sleep, lambda: 0.5)
+    world = World(_monotonic, _wall, asyncio.sleep, lambda: 0.5, lambda: "id")
     return DynamoSource(DynamoOptions(stream=arn), AwsOptions(), fake.lease, latest=latest, world=world)
 
 

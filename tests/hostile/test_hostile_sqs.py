@@ -29,7 +29,7 @@ from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejecti
 from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
-from esm.sources.sqs.world import World as SqsWorld
+from esm.sources.world import World as SqsWorld
 from esm.targets.http.replies import reply_to
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Message

@@ -12,7 +12,7 @@ from esm.sources.sqs.deletes import Deletes
 from esm.sources.sqs.event import LARGEST_FRAGMENT, Fragments
 from esm.sources.sqs.queue import PAGE, SHORTEST_VISIBILITY, Queue, attributes_of, backlog_of, terms_of
 from esm.sources.sqs.visibility import Visibility
-from esm.sources.sqs.world import World
+from esm.sources.world import World
 
 
 class SqsReader:
