@@ -11,7 +11,7 @@ from typing import Protocol
 
 from esm.core import concurrency, reading
 from esm.core.breaker import REFUSALS
-from esm.model import Errored, Invocation, Outcome, Reply, Verdict
+from esm.model import Errored, Invocation, Outcome, Reply
 from esm.ports import Target
 from esm.runtime.circuit import Circuit
 from esm.runtime.happenings import CircuitClosed, CircuitOpened
@@ -98,6 +98,17 @@ class Ceiling(Protocol):
     def starts_at(self) -> int: ...
     @property
     def concurrency(self) -> int: ...
+
+
+class Judged(Protocol):
+    """What an answer meant, whichever discipline judged it."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def retry_after(self) -> float | None: ...
+    @property
+    def why(self) -> str: ...
 
 
 class Dispatcher:
@@ -188,7 +199,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 -- a target that breaks its contract must not break the lane
             return Errored(Outcome.FUNCTION_ERROR, f"the target raised {type(error).__name__}: {error}")
 
-    def learn(self, verdict: Verdict, started: float) -> None:
+    def learn(self, verdict: Judged, started: float) -> None:
         """What came of an invocation that began at `started`, and what it means for the next ones.
 
         A refusal is neutral for the function's health, and a partial failure is no reason to slow down.
@@ -205,7 +216,7 @@ class Dispatcher:
         else:
             self._health = self._health.succeeded()
 
-    def _not_reached(self, verdict: Verdict) -> None:
+    def _not_reached(self, verdict: Judged) -> None:
         circuit = self._shared.circuit
         if circuit.refused(verdict.outcome, verdict.retry_after):
             self._world.tell(

@@ -13,7 +13,7 @@ from esm.core.breaker import REFUSALS, pause_after
 from esm.core.ledger import Ledger
 from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.parts import Owner, Part
-from esm.model import Drop, Invocation, Record, Verdict
+from esm.model import Drop, Invocation, Record
 from esm.ports import Codec
 from esm.runtime.committer import Committer
 from esm.runtime.delivery import idempotency_key
@@ -132,7 +132,7 @@ class Turns:
             self.dispatcher.ended()
             self.in_flight -= 1
         verdict = judge_log(part, reply, self.rule, self.world.wall())
-        self.dispatcher.learn(Verdict(verdict.outcome, retry_after=verdict.retry_after, why=verdict.why), started)
+        self.dispatcher.learn(verdict, started)
         refused = verdict.outcome in REFUSALS
         self.world.tell(
             Invoked(
