@@ -1,25 +1,18 @@
 """`esm state skip`: a batch is given up to its destination, by the engine itself."""
 
-from functools import partial
-from pathlib import Path
-
 import typer
 
 from esm.checkpoint import LaneRow
 from esm.cli.complain import warnings
-from esm.cli.state.place import Place, Refused, at, operator
+from esm.cli.state.place import Place, Refused, operator
 from esm.cli.state.words import budget, extent
 from esm.core.moving import part_at, skipped, spans_of, stuck
 
 _TRIES = 20
 
 
-def skip(path: Path, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
+async def skip(place: Place, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
     """The exit code. `part`: its number, None for the oldest that failed. `sure`: also if nobody is told of it."""
-    return at(path, partial(_skip, mapping=mapping, lane=lane, part=part, sure=sure))
-
-
-async def _skip(place: Place, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
     row = await place.row(await place.scope(mapping), lane)
     number = _chosen(row, mapping, part)
     told = _told(place, row.scope)

@@ -33,7 +33,7 @@ def beginning(start: Start) -> str:
     return "the oldest record" if start.time is None else f"what came since {moment(start.time)}"
 
 
-def place(to: Position | Start) -> str:
+def onward(to: Position | Start) -> str:
     """Where a lane goes on."""
     return beginning(to) if isinstance(to, Start) else f"what is behind {to}"
 
