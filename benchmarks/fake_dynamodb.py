@@ -12,7 +12,6 @@ Run as `python -m benchmarks.fake_dynamodb`; the port is the first line it print
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from benchmarks.dynamodb_table import BOTH_IMAGES
 from benchmarks.fake_dynamodb_streams import FakeStreams
-from benchmarks.wire import Request, RequestReader, response, serve, server_arguments
+from benchmarks.wire import Connection, Request, response, serve, server_arguments
 
 AWS_JSON = b"application/x-amz-json-1.0"
 
@@ -54,47 +53,30 @@ class Control:
         self._fake.expire_iterators()
 
 
-class Connection(asyncio.Protocol):
-    def __init__(self, fake: FakeStreams, delay: float) -> None:
-        self._fake = fake
-        self._control = Control(fake)
-        self._delay = delay
-        self._reader = RequestReader()
-        self._transport: asyncio.Transport | None = None
+def answering(fake: FakeStreams) -> Callable[[Request], bytes]:
+    control = Control(fake)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._transport = None
-
-    def data_received(self, data: bytes) -> None:
-        for request in self._reader.feed(data):
-            asyncio.get_running_loop().call_later(self._delay, self._write, self._answer(request))
-
-    def _answer(self, request: Request) -> bytes:
+    def answer(request: Request) -> bytes:
         arguments: dict[str, Any] = orjson.loads(request.body) if request.body else {}
         if not request.operation:
-            act = getattr(self._control, request.path.rpartition("/")[2])
+            act = getattr(control, request.path.rpartition("/")[2])
             return response(200, orjson.dumps(act(**{name.lower(): value for name, value in arguments.items()})))
         try:
-            return response(200, orjson.dumps(self._fake.answer(request.operation, arguments)), AWS_JSON)
+            return response(200, orjson.dumps(fake.answer(request.operation, arguments)), AWS_JSON)
         except ClientError as error:
             told = error.response["Error"]
             shape = {"__type": f"com.amazonaws.dynamodb.v20120810#{told['Code']}", "message": told["Message"]}
             return response(400, orjson.dumps(shape), AWS_JSON)
 
-    def _write(self, answer: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(answer)
+    return answer
 
 
 def main() -> None:
     options = server_arguments("DynamoDB Streams with shards that roll over.").parse_args()
-    fake = FakeStreams(time.time, view=BOTH_IMAGES)
+    answer = answering(FakeStreams(time.time, view=BOTH_IMAGES))
 
     def make(_: int) -> Callable[[], Connection]:
-        return lambda: Connection(fake, options.delay)
+        return lambda: Connection(answer, options.delay)
 
     serve(make, options.port)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +26,8 @@ from esm.sources.kinesis.answers import read_records
 from esm.sources.kinesis.event import Encoder, KinesisCodec
 from esm.sources.kinesis.shard import KinesisShard
 from esm.sources.kinesis.stream import Stream
-from esm.sources.shards import Pacer, ShardReader, World
+from esm.sources.shards import Pacer, ShardReader
+from esm.sources.world import real_world
 
 COUNT, SIZE, ROUNDS = 1000, 1024, 50
 SHARDS, SECONDS = 1000, 5.0
@@ -98,7 +98,7 @@ class Silent:
 
 async def idle() -> float:
     """Microseconds of CPU for each read of an idle shard, without the call itself."""
-    world = World(time.monotonic, time.time, asyncio.sleep, random.random)
+    world = real_world(time.monotonic)
     reads = 0
 
     async def follow(name: str) -> None:

@@ -1,7 +1,7 @@
-"""The little HTTP/1.1 that the two servers of a benchmark need.
+"""The little HTTP/1.1 that the servers of a benchmark need.
 
 A general HTTP server would cost more CPU than the clients that are measured, and would become the limit.
-Both servers speak to well-behaved clients only: a request with a body carries a Content-Length.
+They speak to well-behaved clients only: a request with a body carries a Content-Length.
 """
 
 from __future__ import annotations
@@ -73,6 +73,34 @@ def response(status: int, body: bytes, content_type: bytes = b"application/json"
         len(body),
         body,
     )
+
+
+class Connection(asyncio.Protocol):
+    """Writes what `answer` makes of each request, `delay` seconds after it came."""
+
+    def __init__(self, answer: Callable[[Request], bytes], delay: float) -> None:
+        self._answer = answer
+        self._delay = delay
+        self._reader = RequestReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        for request in self._reader.feed(data):
+            answer = self._answer(request)
+            if self._delay:
+                asyncio.get_running_loop().call_later(self._delay, self._write, answer)
+            else:
+                self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(answer)
 
 
 def server_arguments(about: str) -> argparse.ArgumentParser:

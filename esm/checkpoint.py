@@ -58,6 +58,11 @@ class Checkpoint(Struct, frozen=True):
     spans: tuple[Span, ...] = ()
     parts: tuple[Budget, ...] = ()
 
+    @property
+    def settled(self) -> tuple[Span, ...]:
+        """The spans above `at` that are finished."""
+        return tuple(span for span in self.spans if span.part is None)
+
 
 class LaneRow(Struct, frozen=True):
     """A lane's only row in a store: lease and checkpoint together.
@@ -73,3 +78,8 @@ class LaneRow(Struct, frozen=True):
     counter: int = 0
     start: Start | None = None
     checkpoint: Checkpoint | None = None
+
+    @property
+    def known(self) -> Checkpoint:
+        """Its checkpoint; that nothing is finished yet, if it has none."""
+        return self.checkpoint or Checkpoint()

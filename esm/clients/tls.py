@@ -4,6 +4,8 @@ import asyncio
 import ssl
 from contextlib import suppress
 
+from yarl import URL
+
 _LATE_REFUSAL = 0.5
 
 
@@ -49,6 +51,16 @@ async def knock(host: str, port: int, tls: ssl.SSLContext | bool) -> None:  # no
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+async def why_unreachable(url: URL, tls: ssl.SSLContext | None, timeout: float) -> str:
+    """Why nobody can be called at a URL within `timeout` seconds, empty if somebody can; as `knock`."""
+    try:
+        async with asyncio.timeout(timeout):
+            await knock(url.host or "", url.port or 0, tls or url.scheme == "https")
+    except (OSError, TimeoutError) as error:
+        return f"cannot connect to {url.origin()}: {error or 'timeout'}"
+    return ""
 
 
 async def _listen(reader: asyncio.StreamReader) -> None:

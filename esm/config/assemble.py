@@ -12,7 +12,7 @@ from esm.config.on_failure import destinations_of, function_of
 from esm.config.stream_options import StreamOptions
 from esm.core.filtering import FilterSet
 from esm.ports import GroupSource, LogSource, QueueSource
-from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, QueueOptions, QueuePlan, TargetPlan
 from esm.stores import open_store
 from esm.targets.rate import Rate
 
@@ -40,7 +40,7 @@ def has_positions(config: Config) -> bool:
 
 def _mapping(
     mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Clock
-) -> MappingPlan | LogPlan:
+) -> QueuePlan | LogPlan:
     source = source_of(mapping, target, settings, monotonic)
     if isinstance(mapping.options, MappingOptions):
         return _queue(mapping, mapping.options, cast("QueueSource", source))
@@ -58,8 +58,8 @@ def _mapping(
     )
 
 
-def _queue(mapping: MappingConfig, options: MappingOptions, source: QueueSource) -> MappingPlan:
-    return MappingPlan(
+def _queue(mapping: MappingConfig, options: MappingOptions, source: QueueSource) -> QueuePlan:
+    return QueuePlan(
         name=mapping.name,
         id=mapping.id,
         enabled=options.enabled,

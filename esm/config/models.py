@@ -4,7 +4,6 @@
 which never shows in a `repr`: it may hold what came from the environment.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +15,13 @@ from esm.clients.aws import AwsOptions
 from esm.config.mapping_options import Count, MappingOptions, Rate
 from esm.config.memory import default_limit
 from esm.config.stream_options import StreamOptions
-from esm.options import Duration, Options
+from esm.options import Duration, Listen, Options, address_of
 from esm.plugins import DestinationPlugin, Kind, SourcePlugin, TargetPlugin
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 """What a mapping or a target may be called, as a regular expression."""
 
 _BYTES = re.compile(r"(\d+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_LISTEN = re.compile(r"(?P<host>\[[^\]]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 _SMALLEST_MEMORY = 16 * 1024 * 1024
 
 
@@ -36,25 +34,6 @@ def amount(value: object) -> object:
         raise ValueError("is no amount of memory: write bytes as a number, or text such as 512MiB or 2GiB")
     power = " kmgt".index(match[2].lower() or " ")
     return int(match[1]) * int((1024 if match[3] else 1000) ** power)
-
-
-def _listens(value: str) -> str:
-    match = _LISTEN.fullmatch(value)
-    if match is None or int(match["port"]) > 65535 or not _is_host(match["host"]):
-        raise ValueError(
-            "is no address to listen on: write host:port, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464"
-        )
-    return value
-
-
-def _is_host(text: str) -> bool:
-    """In brackets only an IPv6 address may stand."""
-    if not text.startswith("["):
-        return True
-    try:
-        return bool(ipaddress.IPv6Address(text[1:-1]).exploded)
-    except ValueError:
-        return False
 
 
 def _keeps(value: str) -> str:
@@ -77,16 +56,16 @@ class State(Options):
 class Server(Options):
     """Where metrics, health and status are served. Port 0 takes any free one."""
 
-    listen: Annotated[str, AfterValidator(_listens)] = "127.0.0.1:9464"
+    listen: Listen = "127.0.0.1:9464"
 
     @property
     def host(self) -> str:
         """Without the brackets of an IPv6 address."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        return address_of(self.listen)[0]
 
     @property
     def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+        return address_of(self.listen)[1]
 
 
 class Log(Options):

@@ -19,10 +19,14 @@ class Scale(Struct, frozen=True):
     limit: int
     since: float
 
-    def busy(self, now: float, *, all_taken: bool) -> "Scale":
-        """A read came back full; when every slot is spoken for, the limit grows by half, at least by one."""
-        grown = self.limit + max(1, self.limit // 2) if all_taken else self.limit
+    def scarce(self, now: float) -> "Scale":
+        """A read came back full, and every slot is spoken for: the limit grows by half, at least by one."""
+        grown = self.limit + max(1, self.limit // 2)
         return structs.replace(self, limit=min(self.ceiling, grown), since=now)
+
+    def busy(self, now: float) -> "Scale":
+        """A read came back full; there are slots left for what it brought."""
+        return structs.replace(self, since=now)
 
     def quiet(self, now: float) -> "Scale":
         """A read came back without backlog."""

@@ -23,10 +23,9 @@ def skipped(row: LaneRow, number: int, owner: str) -> LaneRow:
 
     Raises IndexError if there is no such part.
     """
-    checkpoint = row.checkpoint or Checkpoint()
-    parts = list(checkpoint.parts)
+    parts = list(row.known.parts)
     parts[number] = structs.replace(parts[number], in_flight=False, cuts=0, given_up=True)
-    return structs.replace(_taken(row, owner), checkpoint=structs.replace(checkpoint, parts=tuple(parts)))
+    return structs.replace(_taken(row, owner), checkpoint=structs.replace(row.known, parts=tuple(parts)))
 
 
 def imported(kept: LaneRow, old: LaneRow | None, owner: str) -> LaneRow:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from esm.clients.disk import cure, sync_directory
 from esm.core.notice import text_of
 from esm.errors import Undeliverable
 from esm.model import Finding, Notice
@@ -22,14 +23,6 @@ from esm.options import Options
 from esm.plugins import DestinationContext, DestinationPlugin
 
 _URL = "file://"
-_CURES = {
-    errno.ENOENT: "make the directory, or mount what belongs there; esm does not make it",
-    errno.EACCES: "let the user that esm runs as write there",
-    errno.EROFS: "let the user that esm runs as write there",
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EISDIR: "name a file",
-}
 
 
 def _parse(text: str) -> Mapping[str, Any] | None:
@@ -72,8 +65,7 @@ class FileDestination:
         return []
 
     def _explained(self, error: OSError) -> str:
-        cure = _CURES.get(error.errno or 0, "look at the file and its disk")
-        return f"{self._path}: {error.strerror}: {cure}"
+        return f"{self._path}: {error.strerror}: {cure(error, 'look at the file and its disk')}"
 
 
 def _try(path: Path) -> None:
@@ -93,7 +85,7 @@ def append(path: Path, line: bytes, rotate_at: int) -> None:
             size = os.fstat(file).st_size
             if size == 0 or size + len(line) <= rotate_at:
                 _write(file, line, size)
-                _sync_directory(path)
+                sync_directory(path)
                 return
             _put_aside(path)
 
@@ -137,14 +129,6 @@ def _put_aside(path: Path) -> None:
     ends = [one.name.removeprefix(f"{path.name}.") for one in path.parent.iterdir()]
     taken = [int(end) for end in ends if end.isdecimal()]
     path.rename(path.with_name(f"{path.name}.{max(taken, default=0) + 1}"))
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 Ours: AWS has none. A redirect is no 2xx: whoever moved the address is told, instead of being followed.
 """
 
-import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from yarl import URL
 
 from esm.clients.http import Answered, Broken, Exchange, HttpClient, Lapsed, Limits, Unreached, open_client
 from esm.clients.http.given import usable_headers, usable_url
-from esm.clients.tls import knock, tls_context
+from esm.clients.tls import tls_context, why_unreachable
 from esm.core.notice import text_of
 from esm.errors import Undeliverable
 from esm.model import Finding, Notice
@@ -79,15 +78,9 @@ class HttpDestination:
 
     async def check(self) -> Sequence[Finding]:
         """Connects, handshake included, and sends nothing."""
-        url = self._url
-        try:
-            async with asyncio.timeout(self._timeout):
-                await knock(url.host or "", url.port or 0, self._tls or url.scheme == "https")
-        except (OSError, TimeoutError) as error:
-            cure = "start what takes the notices, or correct the URL"
-            text = f"cannot connect to {url.origin()}: {error or 'timeout'}: {cure}"
-            return [Finding(broken=True, text=text)]
-        return []
+        why = await why_unreachable(self._url, self._tls, self._timeout)
+        cure = "start what takes the notices, or correct the URL"
+        return [Finding(broken=True, text=f"{why}: {cure}")] if why else []
 
 
 def _why(exchange: Exchange, timeout: float) -> str:

@@ -7,15 +7,15 @@ once.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
 
 from esm.core.breaker import pause_after
+from esm.core.invocation import invocation
 from esm.core.judging import judge
-from esm.model import Invocation, Record, Verdict
+from esm.model import Record, Verdict
 from esm.ports import Codec
 from esm.runtime.custody import Custody
 from esm.runtime.dispatch import Dispatcher
@@ -74,13 +74,7 @@ class Delivery:
         now = self.world.wall()
         ages = [max(0.0, now - record.arrived) for record in batch]
         reply = await self.dispatcher.invoke(
-            Invocation(
-                payload=self.codec.render(batch),
-                mapping=self.mapping,
-                batch_id=batch_id,
-                attempt=attempt,
-                idempotency_key=idempotency_key(batch),
-            )
+            invocation(batch, self.codec, mapping=self.mapping, batch_id=batch_id, attempt=attempt)
         )
         verdict = judge(
             batch,
@@ -124,9 +118,3 @@ class Delivery:
             await self.custody.let_go(batch_id, batch)
         else:
             await self.custody.give_back(batch, "held too long")
-
-
-def idempotency_key(batch: Sequence[Record]) -> str:
-    """The same for the same records, in whatever order and however often they are delivered."""
-    ids = "".join([f"{record_id}\0" for record_id in sorted([record.id for record in batch])])
-    return hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from esm.core import concurrency, reading
 from esm.core.breaker import REFUSALS
-from esm.model import Errored, Invocation, Outcome, Reply, Verdict
+from esm.model import Errored, Invocation, Outcome, Reply
 from esm.ports import Target
 from esm.runtime.circuit import Circuit
 from esm.runtime.happenings import CircuitClosed, CircuitOpened
@@ -100,6 +100,17 @@ class Ceiling(Protocol):
     def concurrency(self) -> int: ...
 
 
+class Judged(Protocol):
+    """What an answer meant, whichever discipline judged it."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def retry_after(self) -> float | None: ...
+    @property
+    def why(self) -> str: ...
+
+
 class Dispatcher:
     """One mapping's slots and invocations, over all its lanes."""
 
@@ -159,10 +170,17 @@ class Dispatcher:
             return 0
         return reading.ahead(capacity, read_takes, self._slot_takes)
 
-    def backlog(self, now: float, *, full: bool, all_taken: bool) -> None:
-        """What a read says of the backlog moves the limit."""
-        scale = self._scale
-        self._scale = scale.busy(now, all_taken=all_taken) if full else scale.quiet(now)
+    def scarce(self, now: float) -> None:
+        """A read came back full, and every slot is spoken for: the limit grows."""
+        self._scale = self._scale.scarce(now)
+
+    def busy(self, now: float) -> None:
+        """A read came back full, and there are slots left for what it brought."""
+        self._scale = self._scale.busy(now)
+
+    def quiet(self, now: float) -> None:
+        """A read came back without backlog: after a while the limit shrinks."""
+        self._scale = self._scale.quiet(now)
 
     @asynccontextmanager
     async def slot(self, stop: Stop, within: float | None) -> AsyncIterator[bool]:
@@ -181,7 +199,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 -- a target that breaks its contract must not break the lane
             return Errored(Outcome.FUNCTION_ERROR, f"the target raised {type(error).__name__}: {error}")
 
-    def learn(self, verdict: Verdict, started: float) -> None:
+    def learn(self, verdict: Judged, started: float) -> None:
         """What came of an invocation that began at `started`, and what it means for the next ones.
 
         A refusal is neutral for the function's health, and a partial failure is no reason to slow down.
@@ -198,7 +216,7 @@ class Dispatcher:
         else:
             self._health = self._health.succeeded()
 
-    def _not_reached(self, verdict: Verdict) -> None:
+    def _not_reached(self, verdict: Judged) -> None:
         circuit = self._shared.circuit
         if circuit.refused(verdict.outcome, verdict.retry_after):
             self._world.tell(

@@ -17,7 +17,7 @@ from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
 from esm.runtime.mapping import Company, MappingRun
 from esm.runtime.memory import Memory
-from esm.runtime.plan import EnginePlan, LogPlan, MappingPlan
+from esm.runtime.plan import EnginePlan, LogPlan, QueuePlan
 from esm.runtime.signals import Stop, hurry
 from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
@@ -89,12 +89,12 @@ class Engine:
         store = None if open_store is None else await opened.enter_async_context(open_store())
         company = Company(memory, self.board, self.world, store)
 
-        async def run_mapping(_name: str, plan: MappingPlan | LogPlan, stop: Stop) -> None:
+        async def run_mapping(_name: str, plan: QueuePlan | LogPlan, stop: Stop) -> None:
             await MappingRun(plan, targets[plan.target], company).run(stop)
 
         await follow(self._wanted(), run_mapping, stop=self.stop, barrier=Barrier(self._report, self.world))
 
-    async def _wanted(self) -> AsyncIterator[Mapping[str, MappingPlan | LogPlan]]:
+    async def _wanted(self) -> AsyncIterator[Mapping[str, QueuePlan | LogPlan]]:
         yield self.plan.mappings
 
     def _report(self, mapping: Hashable, error: BaseException, pause: float) -> None:

@@ -164,15 +164,23 @@ class Intake:
         count = len(page.records)
         oldest = self.world.wall() - min((record.arrived for record in page.records), default=self.world.wall())
         self.world.tell(Polled(self.mapping, count + len(page.rejected), max(0.0, oldest)))
-        full = count >= limit
-        self._pollers = self._pollers.full() if full else self._pollers.short()
-        if full:
+        if count >= limit:
             self._read_takes = concurrency.smoothed(self._read_takes, now - started)
-        small = reading.worth_a_read(self._page, self._capacity)
-        spoken_for = self._credit() <= max(self.options.batch_size, small)
-        self.dispatcher.backlog(now, full=full, all_taken=spoken_for)
+            self._pollers = self._pollers.full()
+            self._more_waits(now)
+        else:
+            self._pollers = self._pollers.short()
+            self.dispatcher.quiet(now)
         if not self.custody.new(page.records) and now - started < _EMPTY_PAUSE:
             self._not_before = started + _EMPTY_PAUSE
+
+    def _more_waits(self, now: float) -> None:
+        """There is a backlog: slots are scarce if what is here by now takes all of them."""
+        small = reading.worth_a_read(self._page, self._capacity)
+        if self._credit() <= max(self.options.batch_size, small):
+            self.dispatcher.scarce(now)
+        else:
+            self.dispatcher.busy(now)
 
     def _unreadable(self, problem: Disconnected) -> None:
         self._pollers = self._pollers.short()  # whoever refuses one read is not asked by thirty at once

@@ -12,7 +12,7 @@ from esm.runtime.group_mapping import GroupMapping
 from esm.runtime.happenings import State
 from esm.runtime.log_mapping import LogMapping
 from esm.runtime.memory import Memory
-from esm.runtime.plan import LogPlan, MappingPlan, QueueOptions
+from esm.runtime.plan import LogPlan, QueueOptions, QueuePlan
 from esm.runtime.queue_lane import QueueLane
 from esm.runtime.signals import Stop
 from esm.runtime.source_health import SourceHealth
@@ -36,7 +36,7 @@ class Company:
 class MappingRun:
     """Drives one mapping, by the discipline of its plan."""
 
-    plan: MappingPlan | LogPlan
+    plan: QueuePlan | LogPlan
     shared: SharedTarget
     company: Company
 
@@ -57,7 +57,7 @@ class MappingRun:
     def _discipline(self) -> "GroupMapping | LogMapping | QueueMapping":
         company, plan = self.company, self.plan
         memory, board, world = company.memory, company.board, company.world
-        if isinstance(plan, MappingPlan):
+        if isinstance(plan, QueuePlan):
             dispatcher = Dispatcher(plan.name, self.shared, plan.options, world)
             return QueueMapping(plan, dispatcher, memory, board, world)
         dispatcher = Dispatcher(plan.name, self.shared, _BY_LANES, world)
@@ -72,7 +72,7 @@ class MappingRun:
 class QueueMapping:
     """Drives the lanes of a queue."""
 
-    plan: MappingPlan
+    plan: QueuePlan
     dispatcher: Dispatcher
     memory: Memory
     board: StatusBoard

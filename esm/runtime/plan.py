@@ -34,8 +34,8 @@ class QueueOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class MappingPlan:
-    """One mapping: a source, the name of its target, and how. Without `filters` every record is delivered."""
+class QueuePlan:
+    """One mapping over a queue. Without `filters` every record is delivered."""
 
     name: str
     id: str
@@ -117,7 +117,7 @@ class EnginePlan:
     needs a `store`, opened once for all of them.
     """
 
-    mappings: Mapping[str, MappingPlan | LogPlan]
+    mappings: Mapping[str, QueuePlan | LogPlan]
     targets: Mapping[str, TargetPlan]
     memory_limit: int
     maximum_concurrency: int | None = None

@@ -19,7 +19,7 @@ from esm.runtime.dispatch import Dispatcher
 from esm.runtime.happenings import Abandoned, QueueDepth
 from esm.runtime.intake import Intake
 from esm.runtime.memory import Memory
-from esm.runtime.plan import MappingPlan
+from esm.runtime.plan import QueuePlan
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.status import Live
@@ -33,7 +33,7 @@ class QueueLane:
 
     def __init__(
         self,
-        plan: MappingPlan,
+        plan: QueuePlan,
         reader: QueueReader,
         dispatcher: Dispatcher,
         *,

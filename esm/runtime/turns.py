@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
+from esm.core.invocation import invocation
 from esm.core.ledger import Ledger
 from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.parts import Owner, Part
-from esm.model import Drop, Invocation, Record, Verdict
+from esm.model import Drop, Record
 from esm.ports import Codec
 from esm.runtime.committer import Committer
-from esm.runtime.delivery import idempotency_key
 from esm.runtime.dispatch import Dispatcher
 from esm.runtime.dropping import Dropping
 from esm.runtime.happenings import Invoked, Paused
@@ -120,19 +120,13 @@ class Turns:
         self.dispatcher.began()
         try:
             reply = await self.dispatcher.invoke(
-                Invocation(
-                    payload=self.codec.render(part.records),
-                    mapping=self.mapping,
-                    batch_id=batch_id,
-                    attempt=attempt,
-                    idempotency_key=idempotency_key(part.records),
-                )
+                invocation(part.records, self.codec, mapping=self.mapping, batch_id=batch_id, attempt=attempt)
             )
         finally:
             self.dispatcher.ended()
             self.in_flight -= 1
         verdict = judge_log(part, reply, self.rule, self.world.wall())
-        self.dispatcher.learn(Verdict(verdict.outcome, retry_after=verdict.retry_after, why=verdict.why), started)
+        self.dispatcher.learn(verdict, started)
         refused = verdict.outcome in REFUSALS
         self.world.tell(
             Invoked(

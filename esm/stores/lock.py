@@ -1,6 +1,5 @@
 """One process at a time: a lock of the operating system, which ends with the process however that ends."""
 
-import errno
 import fcntl
 import os
 import time
@@ -8,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from esm.clients.disk import cure
 from esm.errors import StoreFailed
 
 _TRIES = 10
 _PAUSE = 0.02
+_ELSEWHERE = "choose another state.url"
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def sole_user(path: Path) -> Iterator[None]:
         # Not inherited by programs that are started, so a child that lives on does not keep it.
         handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreFailed(f"{beside} cannot be made: {error.strerror}: {_cure(error)}") from None
+        raise StoreFailed(f"{beside} cannot be made: {error.strerror}: {cure(error, _ELSEWHERE)}") from None
     try:
         _take(handle, path, beside)
         yield
@@ -45,7 +46,7 @@ def user_of(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise StoreFailed(f"{beside} cannot be read: {error.strerror}: {_cure(error)}") from None
+        raise StoreFailed(f"{beside} cannot be read: {error.strerror}: {cure(error, _ELSEWHERE)}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -88,15 +89,3 @@ def _taken(handle: int) -> bool:
 def _holder(handle: int) -> str:
     text = os.pread(handle, 32, 0).decode(errors="replace").strip()
     return f"pid {text}" if text.isdecimal() else "pid unknown"
-
-
-def _cure(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOENT:
-            return "make the directory, or mount what belongs there; esm does not make it"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "let the user that esm runs as write to the directory"
-        case errno.ENOSPC | errno.EDQUOT:
-            return "free some space"
-        case _:
-            return "choose another state.url"

@@ -50,7 +50,7 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def format_of(row: LaneRow) -> int:
     """The lowest number that says what is in a row: an older program goes on with what it understands."""
-    return 2 if row.checkpoint is not None and any(part.given_up for part in row.checkpoint.parts) else 1
+    return 2 if any(part.given_up for part in row.known.parts) else 1
 
 
 def body_of(row: LaneRow) -> bytes:

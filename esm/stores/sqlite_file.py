@@ -4,13 +4,13 @@ Write-ahead log with full synchronisation: a commit is on the disk when it retur
 committed. Both are kept only on a local disk; network file systems do not have the shared memory this needs.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from esm.clients.disk import sync_directory
 from esm.errors import StoreFailed
 
 _APPLICATION = 0x45534D31
@@ -96,7 +96,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     if new:
         connection.executescript(_MAKE)
-        _sync_directory(path)
+        sync_directory(path)
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> bool:
@@ -117,15 +117,6 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _asked(connection: sqlite3.Connection, question: str) -> Any:
     return connection.execute(question).fetchone()[0]
-
-
-def _sync_directory(path: Path) -> None:
-    """A new file is durable only when its name is."""
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

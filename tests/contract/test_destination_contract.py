@@ -8,13 +8,14 @@ import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
+from contract_endings import Endings, endings, name_of
 from functions.http_servers import free_port
 
 from esm.destinations import BUILT_IN
@@ -171,32 +172,12 @@ def make_account(
     return lambda server: Account(server.endpoint_url, QueueMaker(boto_sqs, "failed"), folder, clients)
 
 
-def name_of(rule: Rule) -> str:
-    return rule.__name__
-
-
 each_rule = pytest.mark.parametrize("rule", RULES, ids=name_of)
 
 
-Endings = Mapping[str, Exception | None]
-
-
-def endings(harness: AtAws) -> Endings:
-    """How each rule ended. They wait rather than work, so they wait together, with one client for all."""
-
-    async def ending(rule: Rule) -> Exception | None:
-        try:
-            await rule(harness)
-        except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
-            return error
-        return None
-
-    async def every() -> Endings:
-        async with asyncio.TaskGroup() as tasks:
-            running = {name_of(rule): tasks.create_task(ending(rule)) for rule in RULES}
-        return {name: task.result() for name, task in running.items()}
-
-    return asyncio.run(every())
+def all_endings(harness: AtAws) -> Endings:
+    """With one client for all."""
+    return endings({name_of(rule): partial(rule, harness) for rule in RULES})
 
 
 @pytest.fixture(scope="module", params=["sqs", "sqs_by_url"])
@@ -204,7 +185,7 @@ def of_queue(
     request: pytest.FixtureRequest, sqs_server: Server, make_account: Callable[[Server], Account]
 ) -> Endings:
     account = make_account(sqs_server)
-    return endings(AtAws("sqs", account.endpoint, getattr(account, request.param)))
+    return all_endings(AtAws("sqs", account.endpoint, getattr(account, request.param)))
 
 
 @pytest.fixture(scope="module", params=["sns", "s3", "eventbridge", "lambda_"])
@@ -212,7 +193,7 @@ def of_service(
     request: pytest.FixtureRequest, ministack: Server, make_account: Callable[[Server], Account]
 ) -> Endings:
     account = make_account(ministack)
-    return endings(AtAws(request.param.strip("_"), account.endpoint, getattr(account, request.param)))
+    return all_endings(AtAws(request.param.strip("_"), account.endpoint, getattr(account, request.param)))
 
 
 @each_rule

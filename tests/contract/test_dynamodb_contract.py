@@ -6,20 +6,22 @@ No emulator splits shards, and DynamoDB itself never merges any: what the suite 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+from contract_endings import Endings, endings, name_of
 
 from benchmarks.fake_dynamodb_streams import FakeStreams
 from esm.clients.aws import AwsOptions
 from esm.plugins import SourceContext
 from esm.ports import LogSource
 from esm.sources.dynamodb import PLUGIN, DynamoOptions, DynamoSource
-from esm.sources.shards import World
+from esm.sources.world import World
 from esm.testing import log_lineage, log_suite
 from esm.testing.log_bench import Bench, Harness, Rule
 from esm.testing.log_suite import RULES
@@ -34,10 +36,6 @@ _BY_TABLE = {
     log_suite.begins_at_the_latest_without_a_gap,
 }
 _MERGES = {log_lineage.lists_children_with_their_parents}
-
-
-def name_of(rule: Rule) -> str:
-    return rule.__name__
 
 
 @dataclass
@@ -81,7 +79,7 @@ class FakeHarness:
 
 
 def _on_fake(fake: FakeStreams, arn: str, *, latest: bool) -> DynamoSource:
-    world = World(_monotonic, _wall, asyncio.sleep, lambda: 0.5)
+    world = World(_monotonic, _wall, asyncio.sleep, lambda: 0.5, lambda: "id")
     return DynamoSource(DynamoOptions(stream=arn), AwsOptions(), fake.lease, latest=latest, world=world)
 
 
@@ -183,29 +181,17 @@ _CASES = {
 
 
 @pytest.fixture(scope="module")
-def endings(dynamodb_server: Server, client: Callable[[str], Any]) -> Mapping[str, Exception | None]:
-    """How each rule ended on a server. They wait rather than work, so they wait together."""
-
-    async def ending(rule: Rule, harness: Harness) -> Exception | None:
-        try:
-            await rule(harness)
-        except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
-            return error
-        return None
-
-    async def every() -> Mapping[str, Exception | None]:
-        async with asyncio.TaskGroup() as tasks:
-            running = {
-                case: tasks.create_task(ending(rule, ServerHarness(dynamodb_server, client, by_table)))
-                for case, (rule, by_table) in _CASES.items()
-            }
-        return {case: task.result() for case, task in running.items()}
-
-    return asyncio.run(every())
+def server_endings(dynamodb_server: Server, client: Callable[[str], Any]) -> Endings:
+    return endings(
+        {
+            case: partial(rule, ServerHarness(dynamodb_server, client, by_table))
+            for case, (rule, by_table) in _CASES.items()
+        }
+    )
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("case", _CASES)
-def test_dynamodb_stream_conforms(case: str, endings: Mapping[str, Exception | None]) -> None:
-    if error := endings[case]:
+def test_dynamodb_stream_conforms(case: str, server_endings: Endings) -> None:
+    if error := server_endings[case]:
         raise error

@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import cast
 
 import pytest
+from contract_endings import Endings, endings, name_of
 
 from esm.plugins import SourceContext
 from esm.ports import LogSource
@@ -95,30 +97,12 @@ class StandInHarness:
         return source_of(self._server.endpoint_url, "nobody-made-this")
 
 
-def name_of(rule: Rule) -> str:
-    return rule.__name__
-
-
-def all_endings(harness: Harness) -> Mapping[str, Exception | None]:
-    """How each rule ended. They wait rather than work, so they wait together."""
-
-    async def ending(rule: Rule) -> Exception | None:
-        try:
-            await rule(harness)
-        except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
-            return error
-        return None
-
-    async def every() -> Mapping[str, Exception | None]:
-        async with asyncio.TaskGroup() as tasks:
-            running = {name_of(rule): tasks.create_task(ending(rule)) for rule in RULES}
-        return {name: task.result() for name, task in running.items()}
-
-    return asyncio.run(every())
+def all_endings(harness: Harness) -> Endings:
+    return endings({name_of(rule): partial(rule, harness) for rule in RULES})
 
 
 @pytest.fixture(scope="session")
-def server_endings(kinesis_server: Server) -> Mapping[str, Exception | None]:
+def server_endings(kinesis_server: Server) -> Endings:
     return all_endings(ServerHarness(kinesis_server))
 
 
@@ -129,18 +113,18 @@ def stand_in(no_real_aws: None) -> Iterator[StandIn]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
-def test_kinesis_source_conforms(rule: Rule, server_endings: Mapping[str, Exception | None]) -> None:
+def test_kinesis_source_conforms(rule: Rule, server_endings: Endings) -> None:
     if error := server_endings[name_of(rule)]:
         raise error
 
 
 @pytest.fixture(scope="session")
-def stand_in_endings(stand_in: StandIn) -> Mapping[str, Exception | None]:
+def stand_in_endings(stand_in: StandIn) -> Endings:
     return all_endings(StandInHarness(stand_in, aged=False))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
-def test_stand_in_conforms(rule: Rule, stand_in_endings: Mapping[str, Exception | None]) -> None:
+def test_stand_in_conforms(rule: Rule, stand_in_endings: Endings) -> None:
     if error := stand_in_endings[name_of(rule)]:
         raise error
 

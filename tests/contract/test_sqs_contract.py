@@ -4,13 +4,15 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import Any, cast
 
 import pytest
+from contract_endings import Endings, endings, name_of
 
 from esm.plugins import SourceContext
 from esm.ports import QueueSource
@@ -60,33 +62,15 @@ class ServerHarness:
         return cast("QueueSource", PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context))
 
 
-def name_of(rule: Rule) -> str:
-    return rule.__name__
-
-
 @pytest.fixture(scope="session")
-def endings(sqs_server: Server, boto_sqs: Callable[[str], Any]) -> Mapping[str, Exception | None]:
-    """How each rule ended on a server. They wait rather than work, so they wait together."""
+def server_endings(sqs_server: Server, boto_sqs: Callable[[str], Any]) -> Endings:
     harness = ServerHarness(sqs_server, QueueMaker(boto_sqs, "contract"), boto_sqs(sqs_server.endpoint_url))
-
-    async def ending(rule: Rule) -> Exception | None:
-        try:
-            await rule(harness)
-        except Exception as error:  # noqa: BLE001 -- raised by the test it belongs to
-            return error
-        return None
-
-    async def every() -> Mapping[str, Exception | None]:
-        async with asyncio.TaskGroup() as tasks:
-            running = {name_of(rule): tasks.create_task(ending(rule)) for rule in RULES}
-        return {name: task.result() for name, task in running.items()}
-
-    return asyncio.run(every())
+    return endings({name_of(rule): partial(rule, harness) for rule in RULES})
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
-def test_sqs_source_conforms(rule: Rule, endings: Mapping[str, Exception | None]) -> None:
-    if error := endings[name_of(rule)]:
+def test_sqs_source_conforms(rule: Rule, server_endings: Endings) -> None:
+    if error := server_endings[name_of(rule)]:
         raise error
 
 

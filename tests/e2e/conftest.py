@@ -8,7 +8,8 @@ import pytest
 
 from servers import QueueMaker, Server
 
-from .harness import Function, Oracle, function
+from .function import Function, function
+from .queue_account import Oracle
 
 Clients = Callable[[str], Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from .function import Answer, Call, Function, Message, failing, function
 from .harness import until
-from .oracle import Journal
+from .journal import Journal
 
 _QUIET = 20.0
 _WHOLE_STORY = 120.0

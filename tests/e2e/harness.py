@@ -1,7 +1,7 @@
-"""What an end-to-end test is made of: the daemon as a process, a function behind HTTP, and an oracle.
+"""What every end-to-end test needs: the daemon as a process, its configuration, and patience.
 
-The oracle knows what was sent, asks the function's journal what arrived, and looks into the queues; what the
-engine counts is never believed. Everything is awaited by its signal (a log line, an answer, a queue's depth).
+What the engine counts is never believed: `function` and `journal` say what arrived, `queue_account` and
+`stream_account` what became of everything. All is awaited by its signal (a log line, an answer, a queue's depth).
 """
 
 import json
@@ -11,10 +11,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,24 +21,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from servers import Queue
-
-from .function import Answer, Call, Function, failing, function
-
-__all__ = [
-    "ESM",
-    "Answer",
-    "Call",
-    "Daemon",
-    "Function",
-    "Oracle",
-    "daemon",
-    "esm",
-    "failing",
-    "function",
-    "mapping",
-    "until",
-    "write_config",
-]
 
 T = TypeVar("T")
 ESM = (sys.executable, "-m", "esm")
@@ -158,74 +139,6 @@ def daemon(config: Path) -> Iterator[Daemon]:
         yield started
     finally:
         started.kill()
-
-
-class Oracle:
-    """Knows what was sent to a queue and where it can be."""
-
-    def __init__(self, client: Any, queue: Queue) -> None:
-        self.client = client
-        self.queue = queue
-        self.sent: list[str] = []
-
-    def send(self, bodies: Sequence[str], group: str | None = None) -> None:
-        """Sends these, which have to be different from all others, in order."""
-        for start in range(0, len(bodies), 10):
-            entries = [_entry(str(number), body, group) for number, body in enumerate(bodies[start : start + 10])]
-            answer = self.client.send_message_batch(QueueUrl=self.queue.url, Entries=entries)
-            assert not answer.get("Failed"), answer
-        self.sent += bodies
-
-    def depth(self) -> tuple[int, int]:
-        """How many messages are visible and in flight."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        told = self.client.get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)["Attributes"]
-        return int(told[names[0]]), int(told[names[1]])
-
-    def drained(self, within: float = _PATIENCE) -> None:
-        """Waits until the queue holds nothing any more."""
-        until(lambda: self.depth() == (0, 0), f"{self.queue.name} empty", within)
-
-    def waiting(self) -> list[str]:
-        """Takes out what the queue holds, what is in flight included when it comes back."""
-        return self._taken(self.queue.url)
-
-    def dead(self) -> list[str]:
-        """Takes out the dead letters."""
-        assert self.queue.dead_letters is not None
-        return self._taken(self.queue.dead_letters.url)
-
-    def receives(self) -> list[int]:
-        """Takes out what the queue holds; how often each had been received by then, this time included."""
-        counts: list[int] = []
-        self._taken(self.queue.url, counts)
-        return counts
-
-    def _taken(self, url: str, counts: list[int] | None = None) -> list[str]:
-        bodies: list[str] = []
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-
-        def empty() -> bool:
-            answer = self.client.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
-            )
-            for message in answer.get("Messages", ()):
-                bodies.append(message["Body"])
-                if counts is not None:
-                    counts.append(int(message["Attributes"]["ApproximateReceiveCount"]))
-                self.client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            told = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-            return not answer.get("Messages") and not any(int(told[name]) for name in names)
-
-        until(empty, f"{url} taken out")
-        return bodies
-
-
-def _entry(id_: str, body: str, group: str | None) -> dict[str, str]:
-    entry = {"Id": id_, "MessageBody": body}
-    if group is not None:
-        entry |= {"MessageGroupId": group, "MessageDeduplicationId": sha256(body.encode()).hexdigest()}
-    return entry
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -12,19 +12,9 @@ import pytest
 
 from servers import QueueMaker, Server
 
-from .harness import (
-    Answer,
-    Call,
-    Function,
-    Oracle,
-    daemon,
-    esm,
-    failing,
-    function,
-    mapping,
-    until,
-    write_config,
-)
+from .function import Answer, Call, Function, failing, function
+from .harness import daemon, esm, mapping, until, write_config
+from .queue_account import Oracle
 
 Clients = Callable[[str], Any]
 

@@ -16,7 +16,7 @@ from servers.tables import Table
 
 from .consumer import Consumer, consumer, dynamodb_record, remembering
 from .harness import Daemon, daemon, until, write_config
-from .streams import Accepted, StreamAccount, stop
+from .stream_account import Accepted, StreamAccount, stop
 
 KEYS = [f"k{number}" for number in range(6)]
 POISON = "k2/MODIFY 3>4"

@@ -12,8 +12,10 @@ import pytest
 
 from servers import Server
 
-from .harness import Answer, Call, Function, Oracle, daemon, failing, mapping, write_config
-from .oracle import Account, Journal, account, grouped, numbered, rest_of_groups
+from .function import Answer, Call, Function, failing
+from .harness import daemon, mapping, write_config
+from .journal import Journal, grouped, numbered, rest_of_groups
+from .queue_account import Account, Oracle, account
 
 NewOracle = Callable[..., Oracle]
 Functions = Callable[[], Function]

@@ -13,7 +13,9 @@ import pytest
 
 from servers import Server
 
-from .harness import Function, Oracle, daemon, mapping, until, write_config
+from .function import Function
+from .harness import daemon, mapping, until, write_config
+from .queue_account import Oracle
 
 NewOracle = Callable[..., Oracle]
 

@@ -9,8 +9,10 @@ import pytest
 
 from servers import Server
 
-from .harness import Answer, Call, Function, Oracle, daemon, mapping, until, write_config
-from .oracle import Journal, account, numbered
+from .function import Answer, Call, Function
+from .harness import daemon, mapping, until, write_config
+from .journal import Journal, numbered
+from .queue_account import Oracle, account
 
 NewOracle = Callable[..., Oracle]
 Functions = Callable[[], Function]

@@ -10,8 +10,10 @@ import pytest
 
 from servers import ELASTICMQ, MINISTACK, Queue, Server
 
-from .harness import Answer, Call, Daemon, Function, Oracle, daemon, mapping, until, write_config
-from .oracle import Interruption, Journal, account, grouped, numbered
+from .function import Answer, Call, Function
+from .harness import Daemon, daemon, mapping, until, write_config
+from .journal import Journal, grouped, numbered
+from .queue_account import Interruption, Oracle, account
 
 NewOracle = Callable[..., Oracle]
 Functions = Callable[[], Function]

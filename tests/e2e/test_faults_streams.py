@@ -20,9 +20,9 @@ from servers.streams import DataStream, kinesis_client
 
 from .consumer import Consumer, consumer, kinesis_record, remembering
 from .harness import Daemon, daemon, until, write_config
-from .load import Load, loading, parents_of
 from .relay import relay
-from .streams import Life, StreamAccount, life, stop
+from .stream_account import Life, StreamAccount, life, stop
+from .stream_load import Load, loading, parents_of
 
 KEYS = 12
 

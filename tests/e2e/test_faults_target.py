@@ -18,8 +18,10 @@ import pytest
 from servers import QueueMaker, Server
 from servers.process import free_port
 
-from .harness import Answer, Call, Daemon, Function, Oracle, daemon, function, mapping, until, write_config
-from .oracle import Account, Journal, account, numbered, succeed
+from .function import Answer, Call, Function, function
+from .harness import Daemon, daemon, mapping, until, write_config
+from .journal import Journal, numbered, succeed
+from .queue_account import Account, Oracle, account
 
 _VISIBILITY = 3
 _DOWN = 10.0

@@ -10,8 +10,10 @@ import pytest
 
 from servers import Server
 
-from .harness import Answer, Function, Oracle, daemon, mapping, until, write_config
-from .oracle import Journal, account
+from .function import Answer, Function
+from .harness import daemon, mapping, until, write_config
+from .journal import Journal
+from .queue_account import Oracle, account
 
 NewOracle = Callable[..., Oracle]
 Functions = Callable[[], Function]

@@ -13,8 +13,10 @@ import pytest
 
 from servers import Server
 
-from .harness import Answer, Call, Daemon, Function, Oracle, daemon, mapping, until, write_config
-from .oracle import Journal, account, grouped, numbered
+from .function import Answer, Call, Function
+from .harness import Daemon, daemon, mapping, until, write_config
+from .journal import Journal, grouped, numbered
+from .queue_account import Oracle, account
 from .relay import relay
 
 NewOracle = Callable[..., Oracle]

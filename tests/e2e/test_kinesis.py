@@ -17,8 +17,8 @@ from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_i
 
 from .consumer import consumer, kinesis_record, remembering
 from .harness import daemon, esm, until, write_config
-from .load import accepted_by
-from .streams import StreamAccount, stop
+from .stream_account import StreamAccount, stop
+from .stream_load import accepted_by
 
 KEYS = [f"k{number}" for number in range(10)]
 POISON = "k3/7"

@@ -14,8 +14,8 @@ from servers.streams import DataStream, kinesis_client
 
 from .consumer import consumer, kinesis_record, remembering
 from .harness import Daemon, daemon, until, write_config
-from .load import Load, loading, parents_of
-from .streams import Life, StreamAccount, stop
+from .stream_account import Life, StreamAccount, stop
+from .stream_load import Load, loading, parents_of
 
 POISON = ("k3/5", "k7/20", "k11/35")
 KEYS = 24

@@ -11,7 +11,8 @@ import pytest
 
 from servers import REGION, Server
 
-from .harness import Oracle, daemon, mapping, until, write_config
+from .harness import daemon, mapping, until, write_config
+from .queue_account import Oracle
 
 FUNCTION = """
 def handler(event, context):

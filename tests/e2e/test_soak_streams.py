@@ -20,8 +20,8 @@ from servers.streams import DataStream, kinesis_client
 
 from .consumer import consumer, kinesis_record, remembering
 from .harness import daemon, write_config
-from .load import Load, beside, loading, parents_of
-from .streams import Life, StreamAccount, life, stop
+from .stream_account import Life, StreamAccount, life, stop
+from .stream_load import Load, beside, loading, parents_of
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
 SEED = int(os.environ.get("SOAK_SEED", "11"))

@@ -14,7 +14,8 @@ import pytest
 
 from servers.streams import DataStream, kinesis_client, kinesis_stand_in
 
-from .harness import Answer, Daemon, Function, daemon, esm, function, until, write_config
+from .function import Answer, Function, function
+from .harness import Daemon, daemon, esm, until, write_config
 
 BODIES = [f"record-{number}" for number in range(9)]
 POISON = BODIES[4]

@@ -8,8 +8,8 @@ import pytest
 
 from .consumer import Consumer, DeadLetters, Fickle, kinesis_record
 from .function import Function
-from .oracle import Visit
-from .streams import Accepted, Life, Stall, StreamAccount
+from .journal import Visit
+from .stream_account import Accepted, Life, Stall, StreamAccount
 
 PARENT, CHILD = "shardId-0", "shardId-1"
 SENT = [

@@ -9,7 +9,8 @@ import pytest
 
 from servers import QueueMaker, Server
 
-from .harness import Function, esm, function, write_config
+from .function import Function, function
+from .harness import esm, write_config
 
 Clients = Callable[[str], Any]
 

@@ -26,10 +26,10 @@ from esm.ports import Target
 from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
-from esm.sources.sqs.world import World as SqsWorld
+from esm.sources.world import World as SqsWorld
 from esm.targets.http.replies import reply_to
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Message
@@ -217,7 +217,7 @@ class Rig:
         self._cap = cap
         self._memory_limit = memory_limit
         self._grace = grace
-        self._mappings: dict[str, MappingPlan] = {}
+        self._mappings: dict[str, QueuePlan] = {}
         self._targets: dict[str, TargetPlan] = {}
         self._numbers = iter(range(10**9))
         self.board = StatusBoard(lambda: EPOCH + now())
@@ -230,7 +230,7 @@ class Rig:
         target = target or f"target of {name}"
         self._targets[target] = TargetPlan(target, lambda: _opened(function), self._cap)
         source = _source(sqs, self._new_id, self._chance.random)
-        self._mappings[name] = MappingPlan(name, "id", True, source, target, options or QueueOptions())
+        self._mappings[name] = QueuePlan(name, "id", True, source, target, options or QueueOptions())
 
     def of(self, kind: type[Happening], mapping: str | None = None) -> list[Any]:
         return [each for each in self.told if isinstance(each, kind) and mapping in {None, each.mapping}]

@@ -17,7 +17,7 @@ from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitOpened, Happening
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.world import World
 from esm.testing.queue import FakeQueue, FakeSource, Faults
 
@@ -222,7 +222,7 @@ class History:
         pace = Spaced(1 / self.per_second) if self.per_second else None
         plan = EnginePlan(
             mappings={
-                "orders": MappingPlan(
+                "orders": QueuePlan(
                     "orders", "id", True, FakeSource(self.queue, self.faults), "fn", self.options, self.filters
                 )
             },

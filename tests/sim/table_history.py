@@ -25,7 +25,7 @@ from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.world import World
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.dynamodb.lineage import label_of
-from esm.sources.shards import World as SourceWorld
+from esm.sources.world import World as SourceWorld
 from esm.testing.queue import Faults
 from sim.history import EPOCH, must
 from sim.log_history import opening
@@ -129,7 +129,7 @@ class TableHistory:
     def _engine(self) -> Engine:
         world = World(self.now, self.wall, self.chance.random, self._id, self._tell)
         options = DynamoOptions(table="orders") if self.by_table else DynamoOptions(stream=self._arn)
-        source_world = SourceWorld(self.now, self.wall, asyncio.sleep, self.chance.random)
+        source_world = SourceWorld(self.now, self.wall, asyncio.sleep, self.chance.random, self._id)
         source = DynamoSource(options, AwsOptions(), self.fake.lease, latest=self.latest, world=source_world)
         function = LogFunction(self.oracle, self.faults, set(), reports_failures=self.options.reports_failures)
         plan = LogPlan("orders", "id", True, source, "fn", self.options)

@@ -18,7 +18,7 @@ from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitClosed, CircuitOpened, Happening, LetGo
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.world import World
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, FakeSource, Faults
@@ -95,7 +95,7 @@ class Town:
         self.faults = Faults(self.chance, {})
         self.functions: dict[str, Function] = {}
         self.queues: dict[str, FakeQueue] = {}
-        self.plans: dict[str, MappingPlan] = {}
+        self.plans: dict[str, QueuePlan] = {}
         self.sent: dict[str, list[str]] = defaultdict(list)
         self.told: list[tuple[float, Happening]] = []
         self.running = 0
@@ -110,7 +110,7 @@ class Town:
     ) -> FakeQueue:
         queue = FakeQueue(now, epoch=EPOCH, ordered=ordered, visibility=visibility)
         self.queues[name] = queue
-        self.plans[name] = MappingPlan(name, name, True, FakeSource(queue, self.faults), target, options)
+        self.plans[name] = QueuePlan(name, name, True, FakeSource(queue, self.faults), target, options)
         return queue
 
     def send(self, name: str, count: int, group: str | None = None) -> None:

@@ -2,13 +2,18 @@
 
 # ruff: noqa: PLC0415 - each command imports what it needs, so that the others start fast
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from esm.cli.complain import no_config
 from esm.cli.config_option import Config
+
+if TYPE_CHECKING:
+    from esm.cli.state.place import Place
 
 state = typer.Typer(
     name="state",
@@ -36,7 +41,7 @@ def list_rows(
     """Show where each lane stands, and what of it has failed."""
     from esm.cli.state.looking import show_all
 
-    raise typer.Exit(show_all(config or no_config("state list"), mapping, as_json=as_json))
+    _run("list", config, partial(show_all, mapping=mapping, as_json=as_json))
 
 
 @state.command(epilog="Example: `esm state show -c esm.yaml orders shardId-000000000000`")
@@ -44,7 +49,7 @@ def show(mapping: Mapping, lane: Lane, config: Config = None, *, as_json: Json =
     """Show all that is remembered of one lane: its failing batches with their attempts, and what is done above."""
     from esm.cli.state.looking import show_one
 
-    raise typer.Exit(show_one(config or no_config("state show"), mapping, lane, as_json=as_json))
+    _run("show", config, partial(show_one, mapping=mapping, lane=lane, as_json=as_json))
 
 
 @state.command(
@@ -75,7 +80,7 @@ def seek(
     """
     from esm.cli.state.seeking import seek as move
 
-    raise typer.Exit(move(config or no_config("state seek"), mapping, (lanes or [], every), to, sure=yes))
+    _run("seek", config, partial(move, mapping=mapping, chosen=(lanes or [], every), to=to, sure=yes))
 
 
 @state.command(
@@ -98,7 +103,7 @@ def skip(
     """
     from esm.cli.state.skipping import skip as give_up
 
-    raise typer.Exit(give_up(config or no_config("state skip"), mapping, lane, part, sure=yes))
+    _run("skip", config, partial(give_up, mapping=mapping, lane=lane, part=part, sure=yes))
 
 
 @state.command("export", epilog="Example: `esm state export -c esm.yaml positions.json`")
@@ -110,7 +115,7 @@ def export_rows(
     """Copy positions to a file of JSON."""
     from esm.cli.state.copying import export
 
-    raise typer.Exit(export(config or no_config("state export"), file, mapping))
+    _run("export", config, partial(export, file=file, mapping=mapping))
 
 
 @state.command("import", epilog="Example: `esm state import -c esm.yaml positions.json --replace`")
@@ -125,4 +130,11 @@ def import_rows(
     """Write positions that were exported, each to the mapping of that name."""
     from esm.cli.state.copying import import_
 
-    raise typer.Exit(import_(config or no_config("state import"), file, replace=replace))
+    _run("import", config, partial(import_, file=file, replace=replace))
+
+
+def _run(command: str, config: Path | None, act: Callable[["Place"], Awaitable[int]]) -> NoReturn:
+    """Ends with the exit code of `act`."""
+    from esm.cli.state.place import at
+
+    raise typer.Exit(at(config or no_config(f"state {command}"), act))

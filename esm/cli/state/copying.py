@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -11,24 +10,15 @@ from msgspec import structs
 from esm.checkpoint import LaneRow
 from esm.cli.complain import lines
 from esm.cli.state.looking import document_of
-from esm.cli.state.place import NOT_ALL, Place, Refused, at, operator
+from esm.cli.state.place import NOT_ALL, Place, Refused, operator
 from esm.cli.state.words import pending
 from esm.core.moving import imported
 from esm.errors import StoreFailed
 from esm.stores.documents import RowText, decoded, encoded, row_of
 
 
-def export(path: Path, file: Path | None, mapping: str | None) -> int:
+async def export(place: Place, file: Path | None, mapping: str | None) -> int:
     """The exit code. Without `file` to standard output."""
-    return at(path, partial(_export, file=file, mapping=mapping))
-
-
-def import_(path: Path, file: Path, *, replace: bool) -> int:
-    """The exit code. `replace`: also rows that there are already."""
-    return at(path, partial(_import, file=file, replace=replace))
-
-
-async def _export(place: Place, file: Path | None, mapping: str | None) -> int:
     document = await document_of(place, mapping)
     if file is None:
         typer.echo(encoded(document))
@@ -45,7 +35,8 @@ def _put(file: Path, text: str) -> None:
         raise Refused(f"{file} cannot be written: {error.strerror}") from None
 
 
-async def _import(place: Place, file: Path, *, replace: bool) -> int:
+async def import_(place: Place, file: Path, *, replace: bool) -> int:
+    """The exit code. `replace`: also rows that there are already."""
     kept = _read(place, file)
     there = {scope: await place.rows(scope) for scope in {row.scope for row in kept}}
     pairs = [(there[row.scope].get(row.lane), row) for row in kept]

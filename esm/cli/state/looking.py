@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -11,21 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from esm.checkpoint import LaneRow
-from esm.cli.state.place import Place, at
+from esm.cli.state.place import Place
 from esm.cli.state.words import moment, standing, state_of, whole
 from esm.stores.documents import VERSION, Document, encoded, text_of
 
 _WIDE = 240
-
-
-def show_all(path: Path, mapping: str | None, *, as_json: bool) -> int:
-    """The exit code. `mapping`: only this one's rows."""
-    return at(path, partial(_show_all, mapping=mapping, as_json=as_json))
-
-
-def show_one(path: Path, mapping: str, lane: str, *, as_json: bool) -> int:
-    """The exit code."""
-    return at(path, partial(_show_one, mapping=mapping, lane=lane, as_json=as_json))
 
 
 async def document_of(place: Place, mapping: str | None) -> Document:
@@ -35,7 +23,8 @@ async def document_of(place: Place, mapping: str | None) -> Document:
     return Document(VERSION, [text_of(row, place.name_of(row.scope)) for row in rows])
 
 
-async def _show_all(place: Place, mapping: str | None, *, as_json: bool) -> int:
+async def show_all(place: Place, mapping: str | None, *, as_json: bool) -> int:
+    """The exit code. `mapping`: only this one's rows."""
     if as_json:
         typer.echo(encoded(await document_of(place, mapping)))
         return 0
@@ -51,7 +40,8 @@ async def _show_all(place: Place, mapping: str | None, *, as_json: bool) -> int:
     return 0
 
 
-async def _show_one(place: Place, mapping: str, lane: str, *, as_json: bool) -> int:
+async def show_one(place: Place, mapping: str, lane: str, *, as_json: bool) -> int:
+    """The exit code."""
     row = await place.row(await place.scope(mapping), lane)
     if as_json:
         typer.echo(encoded(text_of(row, place.name_of(row.scope))))
@@ -73,12 +63,11 @@ def _cells(place: Place, row: LaneRow) -> Iterator[str]:
     yield row.lane
     yield state_of(row, in_use=place.works_on(row))
     yield standing(row)
-    parts = row.checkpoint.parts if row.checkpoint is not None else ()
-    spans = row.checkpoint.spans if row.checkpoint is not None else ()
+    parts = row.known.parts
     failed = [part.first_failed for part in parts if part.first_failed is not None]
     yield str(len(parts) or "-")
     yield str(max((part.attempts for part in parts), default=0) or "-")
-    yield str(sum(span.part is None for span in spans) or "-")
+    yield str(len(row.known.settled) or "-")
     yield moment(min(failed)) if failed else "-"
 
 

@@ -96,7 +96,7 @@ class Place:
 
     def works_on(self, row: LaneRow) -> bool:
         """Whether an engine seems to: one has the store, and the lane was not closed."""
-        return bool(self.user) and row.checkpoint is not None and not row.checkpoint.clean
+        return bool(self.user) and not row.known.clean
 
 
 def at(path: Path, act: Callable[[Place], Awaitable[int]]) -> int:

@@ -4,17 +4,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import cast
 
 import typer
 
 from esm.checkpoint import LaneRow, Position, Start
 from esm.cli.complain import lines, warnings
-from esm.cli.state.place import NOT_ALL, Place, Refused, at, operator
-from esm.cli.state.words import pending, standing
-from esm.cli.state.words import place as in_words
+from esm.cli.state.place import NOT_ALL, Place, Refused, operator
+from esm.cli.state.words import onward, pending, standing
 from esm.config.making import source_of
 from esm.config.models import MappingConfig
 from esm.core.lineage import EVERY_LANE, has_ended
@@ -26,18 +23,14 @@ Chosen = tuple[Sequence[str], bool]
 """Names of lanes, and whether all are meant instead."""
 
 
-def seek(path: Path, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> int:
+async def seek(place: Place, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> int:
     """The exit code. `sure`: also where pending batches are forgotten."""
-    return at(path, partial(_seek, mapping=mapping, chosen=chosen, to=to, sure=sure))
-
-
-async def _seek(place: Place, mapping: str, chosen: Chosen, to: str, *, sure: bool) -> int:
     scope = await place.scope(mapping)
     rows = await _rows(place, scope, chosen)
     target = await _target(to, place.mapping(scope), place)
     reasons = [reason for row in rows if (reason := place.in_use(row))]
     if not sure:
-        reasons += [_forgets(place, row) for row in rows if row.checkpoint is not None and row.checkpoint.parts]
+        reasons += [_forgets(place, row) for row in rows if row.known.parts]
     if reasons:
         raise Refused(*reasons)
     if not isinstance(target, Start) and any(row.lane == EVERY_LANE for row in rows):
@@ -124,5 +117,5 @@ async def _moved(place: Place, row: LaneRow, to: Position | Start) -> bool:
         return False
     forgets = pending(row)
     was = f", was {standing(row)}{f'; forgotten: {forgets}' if forgets else ''}"
-    typer.echo(f"{name}: goes on with {in_words(to)}{'' if is_new else was}")
+    typer.echo(f"{name}: goes on with {onward(to)}{'' if is_new else was}")
     return True

@@ -1,25 +1,18 @@
 """`esm state skip`: a batch is given up to its destination, by the engine itself."""
 
-from functools import partial
-from pathlib import Path
-
 import typer
 
-from esm.checkpoint import Checkpoint, LaneRow
+from esm.checkpoint import LaneRow
 from esm.cli.complain import warnings
-from esm.cli.state.place import Place, Refused, at, operator
+from esm.cli.state.place import Place, Refused, operator
 from esm.cli.state.words import budget, extent
 from esm.core.moving import part_at, skipped, spans_of, stuck
 
 _TRIES = 20
 
 
-def skip(path: Path, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
+async def skip(place: Place, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
     """The exit code. `part`: its number, None for the oldest that failed. `sure`: also if nobody is told of it."""
-    return at(path, partial(_skip, mapping=mapping, lane=lane, part=part, sure=sure))
-
-
-async def _skip(place: Place, mapping: str, lane: str, part: int | None, *, sure: bool) -> int:
     row = await place.row(await place.scope(mapping), lane)
     number = _chosen(row, mapping, part)
     told = _told(place, row.scope)
@@ -28,11 +21,9 @@ async def _skip(place: Place, mapping: str, lane: str, part: int | None, *, sure
             f"{mapping} has no destination_config, so nobody would be told of what is given up: add one and"
             " restart the engine, or say --yes to drop it"
         )
-    checkpoint = row.checkpoint or Checkpoint()
     await _write(place, row, number)
-    what = (
-        f"{mapping}, lane {lane}: part {number} ({extent(checkpoint, number)}; {budget(checkpoint.parts[number])})"
-    )
+    described = f"{extent(row.known, number)}; {budget(row.known.parts[number])}"
+    what = f"{mapping}, lane {lane}: part {number} ({described})"
     typer.echo(f"{what} is given up, and goes to {told}" if told else f"{what} is given up and dropped")
     typer.echo(_when(place))
     mapped = place.mapping(row.scope)
@@ -44,8 +35,8 @@ async def _skip(place: Place, mapping: str, lane: str, part: int | None, *, sure
 def _chosen(row: LaneRow, mapping: str, part: int | None) -> int:
     """The number of the part. Raises `Refused` if there is nothing to give up."""
     where = f"{mapping}, lane {row.lane}"
-    parts = row.checkpoint.parts if row.checkpoint is not None else ()
-    number = part if part is not None else stuck(row.checkpoint or Checkpoint())
+    parts = row.known.parts
+    number = part if part is not None else stuck(row.known)
     if number is None:
         more = ": `esm state show` has what is being sent, --part gives it up all the same" if parts else ""
         raise Refused(f"{where}: no batch of it has failed{more}")
@@ -65,7 +56,7 @@ def _told(place: Place, scope: str) -> str:
 
 async def _write(place: Place, row: LaneRow, number: int) -> None:
     """An engine that runs may write between our look and our write: then the same batch is looked for again."""
-    spans = spans_of(row.checkpoint or Checkpoint(), number)
+    spans = spans_of(row.known, number)
     found: int | None = number
     for _ in range(_TRIES):
         if found is None:
@@ -73,7 +64,7 @@ async def _write(place: Place, row: LaneRow, number: int) -> None:
         if await place.store.swap(row, skipped(row, found, operator("skip"))):
             return
         row = await place.row(row.scope, row.lane)
-        found = part_at(row.checkpoint or Checkpoint(), spans)
+        found = part_at(row.known, spans)
     raise Refused(f"{place.lane(row)}: the batch went on meanwhile, nothing was given up: look again")
 
 

@@ -24,8 +24,8 @@ def state_of(row: LaneRow, *, in_use: bool) -> str:
 
 def standing(row: LaneRow) -> str:
     """Up to where it is finished, or where it begins."""
-    if row.checkpoint is not None and row.checkpoint.at is not None:
-        return str(row.checkpoint.at)
+    if row.known.at is not None:
+        return str(row.known.at)
     return "as the mapping" if row.start is None else beginning(row.start)
 
 
@@ -33,7 +33,7 @@ def beginning(start: Start) -> str:
     return "the oldest record" if start.time is None else f"what came since {moment(start.time)}"
 
 
-def place(to: Position | Start) -> str:
+def onward(to: Position | Start) -> str:
     """Where a lane goes on."""
     return beginning(to) if isinstance(to, Start) else f"what is behind {to}"
 
@@ -58,12 +58,10 @@ def whole(row: LaneRow) -> Iterator[tuple[str, str]]:
     yield "owner", f"{row.owner or '-'}, number {row.epoch}, {_counted(row.counter, 'write', 'writes')} since"
     if row.start is not None:
         yield "begins at", beginning(row.start)
-    checkpoint = row.checkpoint or Checkpoint()
-    for number, part in enumerate(checkpoint.parts):
-        yield f"part {number}", f"{extent(checkpoint, number)}: {budget(part)}"
-    done = [span for span in checkpoint.spans if span.part is None]
-    if done:
-        yield "done above", "; ".join(map(_span, done))
+    for number, part in enumerate(row.known.parts):
+        yield f"part {number}", f"{extent(row.known, number)}: {budget(part)}"
+    if row.known.settled:
+        yield "done above", "; ".join(map(_span, row.known.settled))
 
 
 def extent(checkpoint: Checkpoint, number: int) -> str:
@@ -73,9 +71,8 @@ def extent(checkpoint: Checkpoint, number: int) -> str:
 
 def pending(row: LaneRow) -> str:
     """What of a lane is above its position, in short; empty if nothing is."""
-    checkpoint = row.checkpoint or Checkpoint()
-    done = sum(span.part is None for span in checkpoint.spans)
-    parts = _counted(len(checkpoint.parts), "pending batch", "pending batches") if checkpoint.parts else ""
+    batches, done = len(row.known.parts), len(row.known.settled)
+    parts = _counted(batches, "pending batch", "pending batches") if batches else ""
     return ", ".join(filter(None, [parts, _counted(done, "span", "spans") + " done above it" if done else ""]))
 
 

@@ -1,16 +1,12 @@
 """DynamoDB Streams as sources of records (DynamoDB Streams API 2012-08-10 over AWS JSON)."""
 
-import asyncio
-import random
-import time
-
 from esm.clients.aws import lease
 from esm.core.filtering import DATA_KEYS
 from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.dynamodb.options import DynamoOptions, parse
 from esm.sources.dynamodb.permissions import permissions
 from esm.sources.dynamodb.source import DynamoSource
-from esm.sources.shards import World
+from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "DynamoOptions", "DynamoSource"]
 
@@ -32,7 +28,7 @@ def _make(options: DynamoOptions, context: SourceContext) -> DynamoSource:
         raise ValueError(
             f"Unsupported starting position for arn type: {options.called}: write TRIM_HORIZON or LATEST"
         )
-    world = World(context.monotonic, time.time, asyncio.sleep, random.random)
+    world = real_world(context.monotonic)
     return DynamoSource(options, options.reach(context.aws), lease, latest=position == "LATEST", world=world)
 
 

@@ -12,18 +12,11 @@ import msgspec
 import orjson
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from esm.core.batching import PAYLOAD_LIMIT
 from esm.core.notice_times import without_milliseconds
 from esm.model import Lane, Record
 from esm.sources.dynamodb.lineage import shard_of
-from esm.sources.shards import mended
-
-_HEADER = b'{"Records":['
-_TRAILER = b"]}"
-
-LARGEST_FRAGMENT = PAYLOAD_LIMIT - len(_HEADER) - len(_TRAILER)
-"""Bytes of the largest record that fits into an invocation alone."""
-
+from esm.sources.envelope import FRAME, enveloped
+from esm.sources.shards.event import batch_info, mended
 
 _NOTHING = Raw(b'""')
 
@@ -118,11 +111,11 @@ class DynamoCodec:
     @property
     def frame(self) -> int:
         """Bytes around the fragments."""
-        return len(_HEADER) + len(_TRAILER)
+        return FRAME
 
     def render(self, records: Sequence[Record]) -> bytes:
         """The event of a batch."""
-        return b"".join((_HEADER, b",".join([record.event for record in records]), _TRAILER))
+        return enveloped(records)
 
     def view(self, record: Record) -> Mapping[str, Any]:
         """The record as the function would see it; its data is an object already."""
@@ -131,15 +124,5 @@ class DynamoCodec:
 
     def describe(self, lane: Lane, records: Sequence[Record]) -> Mapping[str, Any]:
         """AWS's description of a batch, with times to the second ("Using AWS Lambda with Amazon DynamoDB")."""
-        first, last = records[0], records[-1]
-        return {
-            "DDBStreamBatchInfo": {
-                "shardId": shard_of(lane.name),
-                "startSequenceNumber": first.id,
-                "endSequenceNumber": last.id,
-                "approximateArrivalOfFirstRecord": without_milliseconds(first.arrived),
-                "approximateArrivalOfLastRecord": without_milliseconds(last.arrived),
-                "batchSize": len(records),
-                "streamArn": first.handle,
-            }
-        }
+        info = batch_info(shard_of(lane.name), records, records[0].handle, without_milliseconds)
+        return {"DDBStreamBatchInfo": info}

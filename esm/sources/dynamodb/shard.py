@@ -9,8 +9,9 @@ from esm.checkpoint import Position, Start
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, Record, Rejected
-from esm.sources.dynamodb.event import LARGEST_FRAGMENT, Answer, StreamRecord, fragment_of, read_answer
+from esm.sources.dynamodb.event import Answer, StreamRecord, fragment_of, read_answer
 from esm.sources.dynamodb.start import count_before, second_of
+from esm.sources.envelope import LARGEST_FRAGMENT, too_large
 from esm.sources.shards import EXPIRED, TRIMMED, Fetched, numbers_of
 
 SERVICE = "DynamoDB Streams"
@@ -110,7 +111,7 @@ class DynamoShard:
             everything = [self._record(item, number, read) for number, item in enumerate(items, seq)]
         for record in everything:
             if len(record.event) > LARGEST_FRAGMENT:
-                rejected.append(Rejected(record, _too_large(record)))
+                rejected.append(Rejected(record, too_large(record.event)))
             else:
                 records.append(record)
         return records, rejected
@@ -173,7 +174,3 @@ def _understood(read: Callable[[bytes], _T], body: bytes, operation: str) -> _T:
         return read(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Disconnected("BadAnswer", f"{SERVICE} answered {operation} with something else: {error}") from None
-
-
-def _too_large(record: Record) -> str:
-    return f"the event of this record alone takes {len(record.event):,} bytes of {LARGEST_FRAGMENT:,}"

@@ -14,7 +14,8 @@ from esm.sources.dynamodb.lineage import Shard, Stream, children_of, is_of, lane
 from esm.sources.dynamodb.options import DynamoOptions
 from esm.sources.dynamodb.service import Service, opened
 from esm.sources.dynamodb.shard import MISSING, DynamoShard
-from esm.sources.shards import Listing, ShardReader, World, pacer_of
+from esm.sources.shards import Listing, ShardReader, pacer_of
+from esm.sources.world import World
 
 # No rate of reads is documented. This is ten times what a shard takes in: it has the writes of one partition, a
 # thousand per second at most, and a read returns up to a thousand.

@@ -1,9 +1,5 @@
 """Kinesis data streams as sources of records, read with GetRecords (Amazon Kinesis API 2013-12-02)."""
 
-import asyncio
-import random
-import time
-
 from esm.clients.aws import lease
 from esm.core.filtering import KINESIS
 from esm.plugins import Kind, SourceContext, SourcePlugin
@@ -11,7 +7,7 @@ from esm.sources.kinesis.options import KinesisOptions, parse
 from esm.sources.kinesis.permissions import permissions
 from esm.sources.kinesis.source import KinesisSource
 from esm.sources.kinesis.start import begin_at
-from esm.sources.shards import World
+from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KinesisOptions", "KinesisSource"]
 
@@ -22,7 +18,7 @@ def _kind(_: KinesisOptions) -> Kind:
 
 def _make(options: KinesisOptions, context: SourceContext) -> KinesisSource:
     begin = begin_at(context.starting_position, context.starting_position_timestamp)
-    world = World(context.monotonic, time.time, asyncio.sleep, random.random)
+    world = real_world(context.monotonic)
     return KinesisSource(options, options.reach(context.aws), lease, begin=begin, world=world)
 
 

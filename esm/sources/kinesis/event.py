@@ -13,8 +13,9 @@ import orjson
 from esm.core.filtering import view_of
 from esm.core.notice_times import with_milliseconds
 from esm.model import Lane, Record, Rejected
+from esm.sources.envelope import FRAME, LARGEST_FRAGMENT, enveloped, too_large
 from esm.sources.kinesis.answers import Item
-from esm.sources.shards.event import FRAME, LARGEST_FRAGMENT, batch_info, enveloped, too_large
+from esm.sources.shards.event import batch_info
 
 
 class KinesisCodec:

@@ -12,7 +12,8 @@ from esm.model import Record, Rejected
 from esm.sources.kinesis.answers import Item, read_iterator, read_records
 from esm.sources.kinesis.event import Encoder
 from esm.sources.kinesis.stream import Stream
-from esm.sources.shards import EXPIRED, TRIMMED, Fetched, World, numbers_of
+from esm.sources.shards import EXPIRED, TRIMMED, Fetched, numbers_of
+from esm.sources.world import World
 
 _SERVICE = "Kinesis"
 _REFUSED = "InvalidArgument"

@@ -9,7 +9,6 @@ from esm.sources.shards.listing import Listing
 from esm.sources.shards.pacer import Pacer, pacer_of
 from esm.sources.shards.reader import ShardReader
 from esm.sources.shards.service import EXPIRED, THROTTLED, TRIMMED, Fetched, Shard, numbers_of
-from esm.sources.shards.world import World
 
 __all__ = [
     "EXPIRED",
@@ -20,7 +19,6 @@ __all__ = [
     "Pacer",
     "Shard",
     "ShardReader",
-    "World",
     "mended",
     "numbers_of",
     "pacer_of",

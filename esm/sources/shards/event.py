@@ -1,6 +1,6 @@
-"""What the events of both services have in common: the list around the records, and how a batch is described.
+"""What both services have in common on the way from an answer to an event, and to a description of a batch.
 
-The shapes are those of "Using AWS Lambda with Amazon Kinesis" and "… with Amazon DynamoDB" of the AWS Lambda
+The description is the one in "Using AWS Lambda with Amazon Kinesis" and "… with Amazon DynamoDB" of the AWS Lambda
 Developer Guide.
 """
 
@@ -8,30 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from esm.core.batching import PAYLOAD_LIMIT
 from esm.model import Record
-
-_HEADER = b'{"Records":['
-_TRAILER = b"]}"
-
-FRAME = len(_HEADER) + len(_TRAILER)
-"""Bytes around the fragments."""
-
-LARGEST_FRAGMENT = PAYLOAD_LIMIT - FRAME
-"""Bytes of the largest record that fits into an invocation alone."""
-
-
-def enveloped(records: Sequence[Record]) -> bytes:
-    """The event of a batch; joined once, because it may have megabytes."""
-    fragments = [record.event for record in records]
-    fragments[0] = _HEADER + fragments[0]
-    fragments[-1] += _TRAILER
-    return b",".join(fragments)
-
-
-def too_large(event: bytes) -> str:
-    """Why a record is rejected."""
-    return f"the event of this record alone takes {len(event):,} bytes of {LARGEST_FRAGMENT:,}"
 
 
 def mended(body: bytes) -> bytes:

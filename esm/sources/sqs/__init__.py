@@ -1,17 +1,12 @@
 """SQS queues, standard and FIFO, as sources of records (Amazon SQS API 2012-11-05 over AWS JSON)."""
 
-import asyncio
-import random
-import time
-import uuid
-
 from esm.clients.aws import lease
 from esm.core.filtering import SQS
 from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.sqs.options import SqsOptions, parse
 from esm.sources.sqs.permissions import permissions
 from esm.sources.sqs.source import SqsSource
-from esm.sources.sqs.world import World
+from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "SqsOptions", "SqsSource"]
 
@@ -21,8 +16,7 @@ def _kind(options: SqsOptions) -> Kind:
 
 
 def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
-    world = World(context.monotonic, time.time, asyncio.sleep, random.random, lambda: str(uuid.uuid4()))
-    return SqsSource(options, context, lease, world)
+    return SqsSource(options, context, lease, real_world(context.monotonic))
 
 
 PLUGIN = SourcePlugin(

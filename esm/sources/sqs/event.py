@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from esm.core.batching import PAYLOAD_LIMIT
 from esm.model import Record
+from esm.sources.envelope import FRAME, enveloped
 
 # As in AWS's examples; what is not listed follows in the order it came.
 _ATTRIBUTES = (
@@ -25,11 +25,6 @@ _ATTRIBUTES = (
     "ApproximateFirstReceiveTimestamp",
     "DeadLetterQueueSourceArn",
 )
-_HEADER = b'{"Records":['
-_TRAILER = b"]}"
-
-LARGEST_FRAGMENT = PAYLOAD_LIMIT - len(_HEADER) - len(_TRAILER)
-"""Bytes of the largest message that fits into an invocation alone."""
 
 
 class SqsCodec:
@@ -38,11 +33,11 @@ class SqsCodec:
     @property
     def frame(self) -> int:
         """Bytes around the fragments."""
-        return len(_HEADER) + len(_TRAILER)
+        return FRAME
 
     def render(self, records: Sequence[Record]) -> bytes:
         """The event of a batch."""
-        return b"".join((_HEADER, b",".join([record.event for record in records]), _TRAILER))
+        return enveloped(records)
 
     def view(self, record: Record) -> Mapping[str, Any]:
         """The message as the function would see it; the body is text."""

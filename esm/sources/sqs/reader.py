@@ -7,12 +7,13 @@ from esm.clients.aws import AwsClient
 from esm.clients.aws_errors import UNREACHABLE, translated
 from esm.errors import Disconnected
 from esm.model import Backlog, Page, Record, Rejected, Settlement, Terms
+from esm.sources.envelope import LARGEST_FRAGMENT, too_large
 from esm.sources.sqs.attempts import Attempts
 from esm.sources.sqs.deletes import Deletes
-from esm.sources.sqs.event import LARGEST_FRAGMENT, Fragments
+from esm.sources.sqs.event import Fragments
 from esm.sources.sqs.queue import PAGE, SHORTEST_VISIBILITY, Queue, attributes_of, backlog_of, terms_of
 from esm.sources.sqs.visibility import Visibility
-from esm.sources.sqs.world import World
+from esm.sources.world import World
 
 
 class SqsReader:
@@ -103,7 +104,7 @@ class SqsReader:
             if isinstance(record, Rejected):
                 rejected.append(record)
             elif len(record.event) > LARGEST_FRAGMENT:
-                rejected.append(Rejected(record, _too_large(record)))
+                rejected.append(Rejected(record, too_large(record.event)))
             else:
                 records.append(record)
             self._next_seq += 1
@@ -138,7 +139,3 @@ def _text(value: Any) -> str:
         raise TypeError("no text")
     value.encode()
     return value
-
-
-def _too_large(record: Record) -> str:
-    return f"the event of this message alone takes {len(record.event):,} bytes of {LARGEST_FRAGMENT:,}"

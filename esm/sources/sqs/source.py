@@ -14,7 +14,7 @@ from esm.sources.sqs.options import SqsOptions
 from esm.sources.sqs.queue import QueueFacts, facts_of, find, terms_of
 from esm.sources.sqs.reader import SqsReader
 from esm.sources.sqs.remarks import remarks
-from esm.sources.sqs.world import World
+from esm.sources.world import World
 
 
 class SqsSource:

@@ -1,6 +1,5 @@
 """The HTTP target: one POST per invocation, over connections that stay open between calls."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,7 +14,7 @@ from yarl import URL
 
 from esm.clients.aws import AwsOptions
 from esm.clients.http import Exchange, HttpClient, Limits, open_client
-from esm.clients.tls import knock, tls_context
+from esm.clients.tls import tls_context, why_unreachable
 from esm.model import Finding, Invocation, Refused, Reply
 from esm.plugins import TargetContext
 from esm.targets.http.options import Auth, HttpOptions
@@ -64,12 +63,8 @@ class HttpTarget:
 
     async def check(self) -> Sequence[Finding]:
         """Connects, handshake included, and sends nothing."""
-        try:
-            async with asyncio.timeout(self._options.timeout):
-                await knock(self._url.host or "", self._url.port or 0, self._tls or self._url.scheme == "https")
-        except (OSError, TimeoutError) as error:
-            return [Finding(broken=True, text=f"cannot connect to {self._url.origin()}: {error or 'timeout'}")]
-        return []
+        why = await why_unreachable(self._url, self._tls, self._options.timeout)
+        return [Finding(broken=True, text=why)] if why else []
 
     async def _follow(self, body: bytes, headers: dict[str, str]) -> tuple[Exchange | Refused, URL]:
         """How it ended, and at which address."""

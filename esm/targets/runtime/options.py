@@ -7,9 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from esm.options import Secret, TargetOptions
+from esm.options import Listen, Secret, TargetOptions, address_of
 
-_LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
 _FUNCTION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -26,7 +25,7 @@ class RuntimeOptions(TargetOptions):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    listen: str | None = None
+    listen: Listen | None = None
     secret: Secret | None = None
     function_name: str | None = None
     command: tuple[str, ...] | None = None
@@ -37,23 +36,12 @@ class RuntimeOptions(TargetOptions):
     @property
     def address(self) -> tuple[str, int] | None:
         """Host, without the brackets of IPv6, and port to listen on."""
-        if self.listen is None:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return None if self.listen is None else address_of(self.listen)
 
     @property
     def slots(self) -> int | None:
         """How many calls there can be at once; None where workers from outside may join."""
         return self.workers if self.command and not self.listen else None
-
-    @field_validator("listen")
-    @classmethod
-    def _listens(cls, text: str | None) -> str | None:
-        match = None if text is None else _LISTEN.fullmatch(text)
-        if text is not None and (match is None or int(match[2]) > 65535):
-            raise ValueError("write host:port, such as 127.0.0.1:9001")
-        return text
 
     @field_validator("secret")
     @classmethod

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from esm.cli.app import app
 from esm.cli.connect import ask_all
 from esm.model import Finding
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan
 from esm.stores import SqliteCheck
 from esm.stores.lock import sole_user
 
@@ -30,7 +30,7 @@ class Source:
 
 async def ask(**sources: Any) -> dict[str, Any]:
     mappings = {
-        name: MappingPlan(name, "id", True, source, "target", QueueOptions()) for name, source in sources.items()
+        name: QueuePlan(name, "id", True, source, "target", QueueOptions()) for name, source in sources.items()
     }
     answers = await ask_all(EnginePlan(mappings, {}, 0), patience=0.2)
     return {answer.place.split(".")[1]: answer for answer in answers}

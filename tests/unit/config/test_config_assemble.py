@@ -9,7 +9,7 @@ import pytest
 from config_fakes import FIFO, ORDERS, body, loaded
 
 from esm.config import assemble
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan
 from esm.targets.rate import Rate
 
 
@@ -19,7 +19,7 @@ def planned(tmp_path: Path, text: str) -> EnginePlan:
 
 def options(tmp_path: Path, text: str = "", **ends: str) -> QueueOptions:
     (mapping,) = planned(tmp_path, body(text, **ends)).mappings.values()
-    assert isinstance(mapping, MappingPlan)
+    assert isinstance(mapping, QueuePlan)
     return mapping.options
 
 

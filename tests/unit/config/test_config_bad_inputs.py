@@ -331,12 +331,12 @@ FILES = {
     ),
     "mappings: {}\nserver: {listen: 9464}": "2: server.listen: 9464 is not allowed: has to be text",
     "mappings: {}\nserver: {listen: 'x:99999'}": (
-        "2: server.listen: x:99999 is no address to listen on: write host:port, such as 127.0.0.1:9464, "
-        "0.0.0.0:9464 or [::]:9464"
+        "2: server.listen: x:99999 is no address to listen on: write host:port, such as 127.0.0.1:8080, "
+        "0.0.0.0:8080 or [::]:8080"
     ),
     "mappings: {}\nserver: {listen: '[nope]:1'}": (
-        "2: server.listen: [nope]:1 is no address to listen on: write host:port, such as 127.0.0.1:9464, "
-        "0.0.0.0:9464 or [::]:9464"
+        "2: server.listen: [nope]:1 is no address to listen on: write host:port, such as 127.0.0.1:8080, "
+        "0.0.0.0:8080 or [::]:8080"
     ),
     "mappings: {}\nstate: {url: 'sqlite://state.db'}": (
         "2: state.url: sqlite://state.db needs the absolute path of a file, as in a file URL: "
@@ -424,8 +424,8 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_lines(tmp_path
         "esm.yaml:1: namespase: unknown option; did you mean `namespace`?",
         (
             "esm.yaml:2: server.listen: nowhere is no address to listen on: write host:port, "
-            "such as 127.0.0.1:9464, "
-            "0.0.0.0:9464 or [::]:9464"
+            "such as 127.0.0.1:8080, "
+            "0.0.0.0:8080 or [::]:8080"
         ),
         "esm.yaml:3: defaults.batch_size: 0 is out of range: allowed is 1 to 10000",
         "esm.yaml:5: targets.f.timeout: 1000 is out of range: allowed is above 0 and at most 900 seconds",

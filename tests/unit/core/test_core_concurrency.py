@@ -16,17 +16,17 @@ def test_d18_it_starts_at_five_and_grows_while_reads_are_full_and_every_slot_is_
     scale = scale_from(5, 100, 0.0)
     seen = [scale.limit]
     for second in range(9):
-        scale = scale.busy(float(second), all_taken=True)
+        scale = scale.scarce(float(second))
         seen.append(scale.limit)
     assert seen == [5, 7, 10, 15, 22, 33, 49, 73, 100, 100]
 
 
 def test_it_grows_by_one_at_least() -> None:
-    assert scale_from(1, 10, 0.0).busy(0.0, all_taken=True).limit == 2
+    assert scale_from(1, 10, 0.0).scarce(0.0).limit == 2
 
 
 def test_a_full_read_with_free_slots_does_not_let_it_grow_but_is_backlog() -> None:
-    scale = scale_from(5, 100, 0.0).busy(0.0, all_taken=True).busy(30.0, all_taken=False)
+    scale = scale_from(5, 100, 0.0).scarce(0.0).busy(30.0)
     assert scale.limit == 7
     assert scale.quiet(89.9).limit == 7
     assert scale.quiet(90.0).limit == 5
@@ -35,7 +35,7 @@ def test_a_full_read_with_free_slots_does_not_let_it_grow_but_is_backlog() -> No
 def test_d18_it_halves_after_each_minute_without_backlog_down_to_where_it_started() -> None:
     scale = scale_from(5, 100, 0.0)
     for _ in range(20):
-        scale = scale.busy(0.0, all_taken=True)
+        scale = scale.scarce(0.0)
     seen = []
     for second in range(0, 400, 10):
         scale = scale.quiet(float(second))
@@ -46,7 +46,7 @@ def test_d18_it_halves_after_each_minute_without_backlog_down_to_where_it_starte
 def test_a_ceiling_below_the_start_is_the_start() -> None:
     scale = scale_from(5, 2, 0.0)
     assert (scale.limit, scale.floor, scale.ceiling) == (2, 2, 2)
-    assert scale.busy(0.0, all_taken=True).limit == 2
+    assert scale.scarce(0.0).limit == 2
     assert scale.quiet(1_000.0).limit == 2
 
 
@@ -67,7 +67,7 @@ def test_d18_it_never_leaves_its_bounds_and_never_shrinks_within_a_minute_of_bac
             assert scale.limit in (before, max(scale.floor, before // 2))
             assert scale.limit == before or now - last_backlog >= 60.0
         else:
-            scale, last_backlog = scale.busy(now, all_taken=what == "taken"), now
+            scale, last_backlog = (scale.scarce(now) if what == "taken" else scale.busy(now)), now
             assert scale.limit >= before
         assert min(start, ceiling) <= scale.limit <= ceiling
 

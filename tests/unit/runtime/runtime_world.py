@@ -17,7 +17,7 @@ from esm.ports import Target
 from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.world import World
 from esm.testing.queue import FakeQueue, FakeReader, FakeSource, Faults
 from esm.testing.target import SUCCESS, Script
@@ -195,7 +195,7 @@ class Rig:
         self.told = Told()
         self.function = Function(script)
         source = NotedSource(self.queue, Faults(Steady(latency), self.rates), self.wire)
-        plan = MappingPlan("orders", "id", True, source, "fn", options or QueueOptions(), filters)
+        plan = QueuePlan("orders", "id", True, source, "fn", options or QueueOptions(), filters)
         self.engine = engine(
             {"orders": plan}, {"fn": self.function}, self.told, cap=cap, memory_limit=memory_limit
         )
@@ -220,7 +220,7 @@ class Rig:
 
 
 def engine(
-    mappings: Mapping[str, MappingPlan],
+    mappings: Mapping[str, QueuePlan],
     targets: Mapping[str, Target],
     told: Told,
     *,

@@ -28,7 +28,7 @@ from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, T
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.kinesis import KinesisOptions, KinesisSource
 from esm.sources.kinesis.start import begin_at
-from esm.sources.shards import World
+from esm.sources.world import World
 
 FUNCTION = "arn:aws:lambda:us-east-2:123456789012:function:myfunction"
 THROWN = Errored(
@@ -42,7 +42,7 @@ def clock() -> float:
 
 
 def a_world() -> World:
-    return World(now, clock, asyncio.sleep, random.Random(1).random)
+    return World(now, clock, asyncio.sleep, random.Random(1).random, lambda: "id")
 
 
 class Stream(Protocol):

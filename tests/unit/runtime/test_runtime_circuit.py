@@ -30,7 +30,7 @@ from esm.runtime.board import StatusBoard
 from esm.runtime.dispatch import Dispatcher, SharedTarget
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitClosed, CircuitOpened, LetGo, Released
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.runtime.slots import FairSlots
 from esm.testing import loop
@@ -101,7 +101,7 @@ def test_mappings_of_one_target_share_its_circuit_and_come_back_together() -> No
         told, target = Told(), Function(until(300.0))
         queues = {name: FakeQueue(now, epoch=EPOCH) for name in ("a", "b", "c", "idle")}
         plans = {
-            name: MappingPlan(
+            name: QueuePlan(
                 name, name, True, NotedSource(queue, Faults(Steady(), {}), Wire()), "fn", QueueOptions()
             )
             for name, queue in queues.items()
@@ -337,7 +337,7 @@ def test_a_clock_that_goes_on_between_two_looks_does_not_leave_it_open_for_ever(
         source = NotedSource(queue, Faults(Steady(), {}), Wire())
         options = QueueOptions(max_hold=20.0, concurrency=1)
         plan = EnginePlan(
-            {"m": MappingPlan("m", "m", True, source, "fn", options)},
+            {"m": QueuePlan("m", "m", True, source, "fn", options)},
             {"fn": TargetPlan("fn", opening(target))},
             PLENTY,
         )

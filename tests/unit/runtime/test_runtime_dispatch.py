@@ -431,12 +431,12 @@ def test_free_slots_are_those_not_in_flight_and_none_of_a_closed_target() -> Non
 def test_d18_the_backlog_moves_the_limit() -> None:
     async def check() -> None:
         mine = dispatcher(shared(), concurrency=20)
-        mine.backlog(0.0, full=True, all_taken=True)
+        mine.scarce(0.0)
         assert mine.limit == 7
-        mine.backlog(10.0, full=True, all_taken=False)
-        mine.backlog(69.0, full=False, all_taken=True)
+        mine.busy(10.0)
+        mine.quiet(69.0)
         assert mine.limit == 7
-        mine.backlog(70.0, full=False, all_taken=True)
+        mine.quiet(70.0)
         assert mine.limit == 5
 
     loop.run(check())

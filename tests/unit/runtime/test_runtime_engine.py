@@ -13,7 +13,7 @@ from esm.model import Returned
 from esm.ports import Target
 from esm.runtime.engine import Unsettled
 from esm.runtime.happenings import Abandoned, Deleted, Released, State
-from esm.runtime.plan import EnginePlan, MappingPlan, QueueOptions, TargetPlan
+from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
@@ -22,9 +22,9 @@ from esm.testing.target import SUCCESS, Turn
 FOREVER = Turn(Returned(b"null"), 1e6)
 
 
-def mapping(name: str, queue: FakeQueue, rates: dict[str, float] | None = None, **options: float) -> MappingPlan:
+def mapping(name: str, queue: FakeQueue, rates: dict[str, float] | None = None, **options: float) -> QueuePlan:
     source = NotedSource(queue, Faults(Steady(), rates or {}), Wire())
-    return MappingPlan(name, "id", True, source, "fn", QueueOptions(**options))  # type: ignore[arg-type]
+    return QueuePlan(name, "id", True, source, "fn", QueueOptions(**options))  # type: ignore[arg-type]
 
 
 def states(told: Told, name: str = "orders") -> list[tuple[float, str]]:

@@ -20,7 +20,7 @@ from esm.runtime.happenings import (
     SourceFailed,
     SourceRecovered,
 )
-from esm.runtime.plan import MappingPlan, QueueOptions
+from esm.runtime.plan import QueueOptions, QueuePlan
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
 from esm.testing.target import SUCCESS, Turn
@@ -526,7 +526,7 @@ async def test_many_lanes_share_the_memory_and_none_starves() -> None:
         for _ in range(100):
             queue.send()
         options = QueueOptions(starts_at=50, max_hold=2 * HOUR)
-        plans[f"m{number}"] = MappingPlan(f"m{number}", "id", True, source, "fn", options)
+        plans[f"m{number}"] = QueuePlan(f"m{number}", "id", True, source, "fn", options)
     slow = Function(lambda _: lasting(30.0))
     running = engine(plans, {"fn": slow}, Told(), memory_limit=limit)
     async with asyncio.TaskGroup() as tasks:
@@ -545,7 +545,7 @@ async def test_many_lanes_share_the_memory_and_none_starves() -> None:
 async def test_what_idle_long_polls_might_bring_is_no_reason_to_end_a_window() -> None:
     """A full room is a trigger of its own, but nobody holds anything here except for one record."""
     idle = {
-        f"idle{number}": MappingPlan(
+        f"idle{number}": QueuePlan(
             f"idle{number}",
             "id",
             True,
@@ -557,7 +557,7 @@ async def test_what_idle_long_polls_might_bring_is_no_reason_to_end_a_window() -
     }
     rig = Rig(QueueOptions(batch_size=100, window=50.0))
     source = rig.engine.plan.mappings["orders"]
-    assert isinstance(source, MappingPlan)
+    assert isinstance(source, QueuePlan)
     running = engine({"orders": source, **idle}, {"fn": rig.function}, Told(), memory_limit=512 * 1024)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(running.run())

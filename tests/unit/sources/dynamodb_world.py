@@ -11,7 +11,7 @@ from esm.checkpoint import Position, Start
 from esm.clients.aws import AwsOptions
 from esm.model import Lane, LogPage, Record
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
-from esm.sources.shards import World
+from esm.sources.world import World
 
 OLDEST = Start()
 EPOCH = 1_700_000_000.0
@@ -23,7 +23,9 @@ def now() -> float:
 
 
 def a_world() -> World:
-    return World(lambda: asyncio.get_running_loop().time(), now, asyncio.sleep, random.Random(1).random)
+    return World(
+        lambda: asyncio.get_running_loop().time(), now, asyncio.sleep, random.Random(1).random, lambda: "id"
+    )
 
 
 def a_source(fake: FakeStreams, *, latest: bool = False, table: bool = False, **aws: Any) -> DynamoSource:

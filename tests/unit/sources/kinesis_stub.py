@@ -13,7 +13,7 @@ import orjson
 from esm.clients.aws import AwsOptions
 from esm.sources.kinesis import KinesisOptions, KinesisSource
 from esm.sources.kinesis.start import begin_at
-from esm.sources.shards import World
+from esm.sources.world import World
 
 ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"
 DATE = "Sat, 21 Nov 2026 18:21:10 GMT"
@@ -74,7 +74,8 @@ class StubKinesis:
 
 
 def a_world() -> World:
-    return World(asyncio.get_running_loop().time, lambda: 1_000_000.7, asyncio.sleep, random.Random(1).random)
+    now = asyncio.get_running_loop().time
+    return World(now, lambda: 1_000_000.7, asyncio.sleep, random.Random(1).random, lambda: "id")
 
 
 def a_source(

@@ -11,7 +11,8 @@ from esm.checkpoint import Position, Start
 from esm.core.pacing import Quota
 from esm.errors import Disconnected
 from esm.model import Lane, LogPage, Record, Rejected
-from esm.sources.shards import EXPIRED, Fetched, Pacer, ShardReader, World
+from esm.sources.shards import EXPIRED, Fetched, Pacer, ShardReader
+from esm.sources.world import World
 
 QUOTA = Quota(5, 2_000_000)
 
@@ -21,7 +22,7 @@ def now() -> float:
 
 
 def a_world() -> World:
-    return World(now, lambda: 1_000_000.0 + now(), asyncio.sleep, random.Random(1).random)
+    return World(now, lambda: 1_000_000.0 + now(), asyncio.sleep, random.Random(1).random, lambda: "id")
 
 
 @dataclass

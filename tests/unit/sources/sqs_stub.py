@@ -15,7 +15,7 @@ from esm.clients.aws import AwsOptions
 from esm.model import Record
 from esm.plugins import SourceContext
 from esm.sources.sqs import SqsOptions, SqsSource
-from esm.sources.sqs.world import World
+from esm.sources.world import World
 
 URL = "http://127.0.0.1:1/000000000000/orders"
 ARN = "arn:aws:sqs:us-east-2:123456789012:orders"

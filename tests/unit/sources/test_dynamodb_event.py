@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from esm.core.filtering import FilterSet
 from esm.model import Lane, Record
 from esm.sources.dynamodb import PLUGIN
-from esm.sources.dynamodb.event import LARGEST_FRAGMENT, DynamoCodec, StreamRecord, fragment_of, read_answer
+from esm.sources.dynamodb.event import DynamoCodec, StreamRecord, fragment_of, read_answer
+from esm.sources.envelope import LARGEST_FRAGMENT
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/T/stream/2016-12-01T00:00:00.000"
 CHANGE = (

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.model import Lane
+from esm.sources.envelope import LARGEST_FRAGMENT
 from esm.sources.kinesis.answers import read_records
 from esm.sources.kinesis.event import Encoder, KinesisCodec
-from esm.sources.shards.event import LARGEST_FRAGMENT
 
 STREAM = "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"
 ROLE = "arn:aws:iam::123456789012:role/lambda-role"

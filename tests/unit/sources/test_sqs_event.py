@@ -10,8 +10,9 @@ from sqs_stub import ARN, a_message, records
 
 from esm.core.filtering import FilterSet
 from esm.model import Record
+from esm.sources.envelope import LARGEST_FRAGMENT
 from esm.sources.sqs import PLUGIN
-from esm.sources.sqs.event import LARGEST_FRAGMENT, Fragments, SqsCodec
+from esm.sources.sqs.event import Fragments, SqsCodec
 
 # The example of "Using Lambda with Amazon SQS" with the message attribute of its second example.
 EXPECTED = (

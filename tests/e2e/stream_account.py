@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from .consumer import Consumer
 from .harness import Daemon
-from .oracle import Visit, group_of
+from .journal import Visit, group_of
 
 _AGAIN = "records are sent again"
 _READ = ("lane is read", "lane is read, after a stop that was none: calls are written down")

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 
 from servers.streams import DataStream
 
-from .streams import Accepted
+from .stream_account import Accepted
 
 
 class Load:

@@ -1,40 +1,85 @@
-"""The account of a run: what became of every message, and whether whatever happened twice had a reason.
+"""The account of a queue: what became of every message, and whether whatever happened twice had a reason.
 
 It joins three witnesses outside the engine: what was sent, a journal that the function kept itself, and what the
 queue and its dead letters hold when all is over.
 """
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
+from typing import Any
 
-from .harness import Answer, Call, Function, Oracle
+from servers import Queue
 
-Behaviour = Callable[[Call], Answer]
-Left = Callable[[Call, Answer], set[str]]
+from .harness import until
+from .journal import Journal, Visit, group_of
 
 # Between an answer and the delete that it causes a daemon may be killed or lose its queue.
 _SETTLING = 5.0
+_PATIENCE = 30.0
 
 
-def succeed(_: Call) -> Answer:
-    """The behaviour of a function without faults."""
-    return Answer()
+class Oracle:
+    """Knows what was sent to a queue and where it can be."""
 
+    def __init__(self, client: Any, queue: Queue) -> None:
+        self.client = client
+        self.queue = queue
+        self.sent: list[str] = []
 
-@dataclass(frozen=True)
-class Visit:
-    """One message at the function, once, in the call `batch`. Times are monotonic seconds."""
+    def send(self, bodies: Sequence[str], group: str | None = None) -> None:
+        """Sends these, which have to be different from all others, in order."""
+        for start in range(0, len(bodies), 10):
+            entries = [_entry(str(number), body, group) for number, body in enumerate(bodies[start : start + 10])]
+            answer = self.client.send_message_batch(QueueUrl=self.queue.url, Entries=entries)
+            assert not answer.get("Failed"), answer
+        self.sent += bodies
 
-    body: str
-    began: float
-    ended: float
-    receives: int
-    done: bool
-    batch: str = ""
+    def depth(self) -> tuple[int, int]:
+        """How many messages are visible and in flight."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.client.get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)["Attributes"]
+        return int(told[names[0]]), int(told[names[1]])
+
+    def drained(self, within: float = _PATIENCE) -> None:
+        """Waits until the queue holds nothing any more."""
+        until(lambda: self.depth() == (0, 0), f"{self.queue.name} empty", within)
+
+    def waiting(self) -> list[str]:
+        """Takes out what the queue holds, what is in flight included when it comes back."""
+        return self._taken(self.queue.url)
+
+    def dead(self) -> list[str]:
+        """Takes out the dead letters."""
+        assert self.queue.dead_letters is not None
+        return self._taken(self.queue.dead_letters.url)
+
+    def receives(self) -> list[int]:
+        """Takes out what the queue holds; how often each had been received by then, this time included."""
+        counts: list[int] = []
+        self._taken(self.queue.url, counts)
+        return counts
+
+    def _taken(self, url: str, counts: list[int] | None = None) -> list[str]:
+        bodies: list[str] = []
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+        def empty() -> bool:
+            answer = self.client.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+            )
+            for message in answer.get("Messages", ()):
+                bodies.append(message["Body"])
+                if counts is not None:
+                    counts.append(int(message["Attributes"]["ApproximateReceiveCount"]))
+                self.client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            told = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            return not answer.get("Messages") and not any(int(told[name]) for name in names)
+
+        until(empty, f"{url} taken out")
+        return bodies
 
 
 @dataclass(frozen=True)
@@ -47,58 +92,6 @@ class Interruption:
     def excuses(self, visit: Visit) -> bool:
         """The message of this visit may come again, although the function was done with it."""
         return visit.began <= self.ended and self.began <= visit.ended + _SETTLING
-
-
-class Journal:
-    """What a function notes of its calls, wrapped around what it does.
-
-    `left` says which messages an answer leaves undone. `now` is how many calls it has at the moment, `refused`
-    when it said that it takes none.
-    """
-
-    def __init__(self, served: Function, behave: Behaviour = succeed, left: Left = Function.failed) -> None:
-        self._behave = behave
-        self._left = left
-        self._lock = threading.Lock()
-        self.now = 0
-        self.most_at_once = 0
-        self.visits: list[Visit] = []
-        self.refused: list[float] = []
-        served.behave = self
-
-    def __call__(self, call: Call) -> Answer:
-        with self._lock:
-            self.now += 1
-            self.most_at_once = max(self.most_at_once, self.now)
-        try:
-            answer = self._behave(call)
-        finally:
-            with self._lock:
-                self.now -= 1
-        self._note(call, answer)
-        return answer
-
-    def of(self, body: str) -> list[Visit]:
-        """The visits of one message, in order."""
-        return sorted((visit for visit in self.visits if visit.body == body), key=lambda visit: visit.began)
-
-    @property
-    def done(self) -> Counter[str]:
-        """How often each message was done."""
-        return Counter(visit.body for visit in self.visits if visit.done)
-
-    def _note(self, call: Call, answer: Answer) -> None:
-        ended = time.monotonic()
-        with self._lock:
-            if answer.status in {429, 503}:
-                self.refused.append(call.at)
-                return
-            failed = self._left(call, answer)
-            batch = call.headers.get("X-ESM-Batch-Id", "")
-            self.visits += [
-                Visit(body, call.at, ended, receives, body not in failed, batch)
-                for body, receives in zip(call.bodies, call.receives, strict=True)
-            ]
 
 
 @dataclass(frozen=True)
@@ -166,27 +159,8 @@ def account(oracle: Oracle, journal: Journal, interruptions: Sequence[Interrupti
     return Account(oracle.sent, journal, Counter(oracle.waiting()), Counter(dead), tuple(interruptions))
 
 
-def numbered(count: int, prefix: str = "order") -> list[str]:
-    """Bodies that are different from each other."""
-    return [f"{prefix}/{number}" for number in range(count)]
-
-
-def grouped(groups: int, count: int) -> Iterator[tuple[str, list[str]]]:
-    """For each group its bodies, which begin with its name."""
-    for group in range(groups):
-        yield f"g{group}", numbered(count, f"g{group}")
-
-
-def rest_of_groups(call: Call, answer: Answer) -> set[str]:
-    """What an answer leaves undone with `fifo_failure: group`: what stands behind a failure in its group too."""
-    left = Function.failed(call, answer)
-    broken: set[str] = set()
-    for body in call.bodies:
-        if body in left or group_of(body) in broken:
-            broken.add(group_of(body))
-            left.add(body)
-    return left
-
-
-def group_of(body: str) -> str:
-    return body.partition("/")[0]
+def _entry(id_: str, body: str, group: str | None) -> dict[str, str]:
+    entry = {"Id": id_, "MessageBody": body}
+    if group is not None:
+        entry |= {"MessageGroupId": group, "MessageDeduplicationId": sha256(body.encode()).hexdigest()}
+    return entry
