@@ -13,6 +13,7 @@ from pebble import ProcessPool
 
 _WORKER = "esm.targets.python.worker"
 _STEADFAST = "esm.targets.python.steadfast"
+_LOOK = 0.5
 
 
 class _Worker(ForkServerProcess):
@@ -81,7 +82,15 @@ async def _call(
         future = pool.schedule(function, arguments, timeout=timeout)
     except RuntimeError as error:
         raise BrokenProcessPool(str(error)) from error
-    return await asyncio.wrap_future(future)
+    answer = asyncio.wrap_future(future)
+    try:
+        while not answer.done():
+            await asyncio.wait([answer], timeout=_LOOK)
+            if not answer.done() and not pool.active:  # a pool that breaks forgets what it is given meanwhile
+                raise BrokenProcessPool("the pool broke before it took the call")
+    finally:
+        answer.cancel()
+    return answer.result()
 
 
 def _is_up(pool: ProcessPool) -> bool:
