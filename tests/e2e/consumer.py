@@ -16,7 +16,7 @@ from typing import Any
 
 from .function import Answer, Call, Function, Message, failing, function
 from .harness import until
-from .journal import Journal
+from .journal import Journal, Left
 
 _QUIET = 20.0
 _WHOLE_STORY = 120.0
@@ -33,6 +33,12 @@ def dynamodb_record(record: dict[str, Any]) -> Message:
     found = record["dynamodb"]
     old, new = (found.get(f"{image}Image", {}).get("n", {}).get("N", "") for image in ("Old", "New"))
     return Message(f"{found['Keys']['id']['S']}/{record['eventName']} {old}>{new}", found["SequenceNumber"])
+
+
+def kafka_record(record: dict[str, Any]) -> Message:
+    """The value is `KEY/NUMBER`; the answer names a record by partition and offset."""
+    partition = f"{record['topic']}-{record['partition']}"
+    return Message(b64decode(record["value"]).decode(), {"partition": partition, "offset": record["offset"]})
 
 
 def from_lowest(call: Call, answer: Answer) -> set[str]:
@@ -101,11 +107,13 @@ class Consumer:
     `journal` has the calls, `dead` what was given up, `held` how much that was when a batch came.
     """
 
-    def __init__(self, served: Function, dead: DeadLetters, fickle: Fickle) -> None:
+    def __init__(
+        self, served: Function, dead: DeadLetters, fickle: Fickle, left: Left = from_lowest
+    ) -> None:
         self.served = served
         self.dead = dead
         self.held = fickle.held
-        self.journal = Journal(served, fickle, from_lowest)
+        self.journal = Journal(served, fickle, left)
 
     def mapping(self, source: Any, **options: Any) -> dict[str, Any]:
         """A mapping that gives a record up after three deliveries."""
@@ -138,12 +146,12 @@ class Consumer:
 @contextmanager
 def consumer(
     dead: Path, reads: Callable[[dict[str, Any]], Message], chance: Random, poison: Collection[str] = (),
-    *, rate: float = 0.1,
+    *, rate: float = 0.1, left: Left = from_lowest,
 ) -> Iterator[Consumer]:  # fmt: skip
-    """One that is being served; what it gives up goes to the file `dead`. The rest is for `Fickle`."""
+    """One that is being served; what it gives up goes to the file `dead`. The rest is for `Fickle` and `Journal`."""
     letters = DeadLetters(dead, reads)
     with function(Function(reads)) as served:
-        yield Consumer(served, letters, Fickle(chance, letters, poison, rate))
+        yield Consumer(served, letters, Fickle(chance, letters, poison, rate), left)
 
 
 def remembering(folder: Path) -> dict[str, Any]:

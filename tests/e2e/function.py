@@ -21,7 +21,7 @@ class Message:
     """One record of an event: what it holds, what an answer calls it, and its receives where a source has them."""
 
     body: str
-    id: str
+    id: Any
     receives: int = 0
 
 
@@ -35,7 +35,7 @@ class Call:
 
     at: float
     bodies: tuple[str, ...]
-    message_ids: tuple[str, ...]
+    message_ids: tuple[Any, ...]
     receives: tuple[int, ...]
     headers: dict[str, str]
 
@@ -74,7 +74,7 @@ class Function:
 
     def called(self, event: dict[str, Any], headers: dict[str, str]) -> Answer:
         """Notes the call, lets `behave` decide, notes what that means."""
-        messages = [self._reads(record) for record in event["Records"]]
+        messages = [self._reads(record) for record in _records(event)]
         call = Call(
             at=time.monotonic(),
             bodies=tuple(message.body for message in messages),
@@ -98,7 +98,7 @@ class Function:
             reported = json.loads(answer.body or b"{}")
         except json.JSONDecodeError:
             return set(call.bodies)
-        ids = {failure["itemIdentifier"] for failure in reported.get("batchItemFailures", [])}
+        ids = [failure["itemIdentifier"] for failure in reported.get("batchItemFailures", [])]
         return {body for body, id_ in zip(call.bodies, call.message_ids, strict=True) if id_ in ids}
 
     def _note(self, call: Call, answer: Answer) -> None:
@@ -106,6 +106,13 @@ class Function:
         fine = [body for body in call.bodies if body not in failed]
         self.done.update(fine)
         self.order.extend(fine)
+
+
+def _records(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of Kafka stand below their partition."""
+    if "Records" in event:
+        return list(event["Records"])
+    return [record for records in event["records"].values() for record in records]
 
 
 def failing(call: Call, *bodies: str) -> Answer:

@@ -1,0 +1,106 @@
+"""A producer that keeps writing to a topic while others move it about, and what the topic then holds."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from threading import Event
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from servers.topics import Record, Topic
+
+from .stream_account import Accepted
+from .stream_load import beside
+
+_READ_SECONDS = 30.0
+
+
+class TopicLoad:
+    """Writes `UNIT/NUMBER`, numbers in order, to every partition at a time; a unit is what keeps its order.
+
+    That is a key where `keys` is how many a partition has, and a partition where that is 0: its keys then say
+    nothing. `taken` has since when (monotonic seconds) each is there.
+    """
+
+    def __init__(self, topic: Topic, partitions: int, keys: int = 0, pause: float = 0.1) -> None:
+        self.topic = topic
+        self.partitions = partitions
+        self.taken: dict[str, float] = {}
+        self._keys = keys
+        self._pause = pause
+        self._numbers = count()
+        self._stop = Event()
+
+    def put(self, rounds: int) -> None:
+        """So many numbers of every unit."""
+        for _ in range(rounds):
+            self._round()
+
+    def run(self) -> None:
+        """Until stopped; then it may be run again, and goes on."""
+        self._stop.clear()
+        while not self._stop.is_set():
+            self._round()
+            self._stop.wait(self._pause)
+
+    def stop(self) -> None:
+        """Nothing more is put, but for a round under way."""
+        self._stop.set()
+
+    def _round(self) -> None:
+        number, since = next(self._numbers), time.monotonic()
+        records = [
+            Record(f"{unit}/{number}".encode(), unit.encode(), partition=partition)
+            for partition in range(self.partitions)
+            for unit in self._units(partition)
+        ]
+        self.topic.produce(records, **{"enable.idempotence": True})
+        self.taken |= {(record.value or b"").decode(): since for record in records}
+
+    def _units(self, partition: int) -> Sequence[str]:
+        return [f"p{partition}k{key}" for key in range(self._keys)] or [f"p{partition}"]
+
+    def accepted(self) -> list[Accepted]:
+        """What the topic holds, in the order of each partition, among it all that it said to have taken."""
+        found = [
+            Accepted(body, f"{self.topic.name}-{message.partition()}", message.offset() or 0, self.taken.get(body, 0))
+            for message in contents(self.topic)
+            for body in [(message.value() or b"").decode()]
+        ]
+        lost = set(self.taken) - {one.body for one in found}
+        assert not lost, f"the topic has lost {sorted(lost)[:10]}"
+        return found
+
+
+@contextmanager
+def writing(load: TopicLoad) -> Iterator[TopicLoad]:
+    """It writes until it is stopped, or the context is left."""
+    with beside(load.run):
+        try:
+            yield load
+        finally:
+            load.stop()
+
+
+def contents(topic: Topic) -> list[Message]:
+    """All records that are there, in the order of each partition."""
+    options = {"group.id": "reader", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
+    reader = Consumer({**topic.options, **options})
+    places = [TopicPartition(topic.name, partition, 0) for partition in topic.leaders()]
+    reader.assign(places)
+    found: list[Message] = []
+    left = {place.partition for place in places}
+    deadline = time.monotonic() + _READ_SECONDS
+    try:
+        while left:
+            assert time.monotonic() < deadline, f"partitions {left} could not be read to their end"
+            for message in reader.consume(1000, 0.5):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    left.discard(message.partition() or 0)
+    finally:
+        reader.close()
+    return found
