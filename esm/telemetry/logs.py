@@ -116,9 +116,10 @@ class LogObserver:
             self._write(line.level, line.event, told, line.reason, lane=told.lane, **line.fields)
 
     def _rebalanced(self, told: Rebalanced) -> None:
-        level = "warning" if told.kind == "lost" else "info"
+        """Each of them, because they explain what came twice."""
+        say = self._log.warning if told.kind == "lost" else self._log.info
         event = f"the group shares its partitions out: {told.kind}"
-        self._write(level, event, told, lanes=_some(told.lanes), ours=told.ours)
+        say(event, mapping=told.mapping, lanes=_some(told.lanes), ours=told.ours)
 
     def _remarked(self, told: Remarked) -> None:
         self._write("warning", "the source has something to say", told, told.text)

@@ -83,3 +83,13 @@ def test_the_log_tells_of_the_group(told: Rebalanced | Remarked, level: str, sai
     line = json.loads(stream.getvalue())
     assert line["level"] == level
     assert said.items() <= line.items()
+
+
+def test_each_rebalance_is_told_however_soon_it_follows() -> None:
+    """They explain what came twice."""
+    stream = io.StringIO()
+    with logging_to(stream, "json", "info", lambda: 1_700_000_000.0) as log:
+        observer = LogObserver(log, lambda: 0.0)
+        for lane in ("t-0", "t-1"):
+            observer.tell(Rebalanced("m", "lost", (lane,), 0))
+    assert [json.loads(line)["lanes"] for line in stream.getvalue().splitlines()] == [["t-0"], ["t-1"]]
