@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from itertools import count
 from threading import Event
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from servers.topics import Record, Topic
+from servers.topics import Topic
 
+from .journal import group_of
 from .stream_account import Accepted
 from .stream_load import beside
 
 _READ_SECONDS = 30.0
+_WRITE_SECONDS = 60.0
 
 
 class TopicLoad:
@@ -31,6 +33,12 @@ class TopicLoad:
         self._pause = pause
         self._numbers = count()
         self._stop = Event()
+        self._producer = self._connected()
+
+    def widen(self, partitions: int) -> None:
+        """To that many, which the topic has from now on. A producer that knew it would learn of them too late."""
+        self._producer = self._connected()
+        self.partitions = partitions
 
     def put(self, rounds: int) -> None:
         """So many numbers of every unit."""
@@ -48,15 +56,18 @@ class TopicLoad:
         """Nothing more is put, but for a round under way."""
         self._stop.set()
 
+    def _connected(self) -> Producer:
+        """What it writes is there once and in order, whatever brokers do."""
+        return Producer({**self.topic.options, "enable.idempotence": True, "linger.ms": 1, "log_level": 0})
+
     def _round(self) -> None:
         number, since = next(self._numbers), time.monotonic()
-        records = [
-            Record(f"{unit}/{number}".encode(), unit.encode(), partition=partition)
-            for partition in range(self.partitions)
-            for unit in self._units(partition)
-        ]
-        self.topic.produce(records, **{"enable.idempotence": True})
-        self.taken |= {(record.value or b"").decode(): since for record in records}
+        bodies = [(f"{unit}/{number}", partition) for partition in range(self.partitions) for unit in self._units(partition)]
+        producer = self._producer
+        for body, partition in bodies:
+            producer.produce(self.topic.name, body.encode(), group_of(body).encode(), partition)
+        assert not producer.flush(_WRITE_SECONDS), "records were not taken"
+        self.taken |= {body: since for body, _ in bodies}
 
     def _units(self, partition: int) -> Sequence[str]:
         return [f"p{partition}k{key}" for key in range(self._keys)] or [f"p{partition}"]

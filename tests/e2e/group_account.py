@@ -1,0 +1,152 @@
+"""The account of a topic whose partitions daemons share: what is lost, what overtook, and why something came twice.
+
+To what `StreamAccount` knows it adds several daemons at a time, each of which says in its calls who it is. A record
+comes again because the log of a daemon told of a retry, because a daemon was killed, or because the group moved the
+partition; and in the last two cases only if no daemon had told before that it was written down as finished.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import groupby, pairwise
+from math import inf
+from typing import Any, NamedTuple
+
+from servers.topics import Topic
+
+from .consumer import Consumer
+from .harness import Daemon
+from .journal import Visit
+from .stream_account import Accepted, StreamAccount, life
+
+WHO = "X-Who"
+_TAKEN_AWAY = {f"the group shares its partitions out: {kind}": kind for kind in ("revoked", "lost")}
+_EPOCH = time.time() - time.monotonic()
+
+
+class Change(NamedTuple):
+    """A partition was "revoked" or "lost" at that monotonic second."""
+
+    at: float
+    lane: str
+    kind: str
+
+
+class Checkpoint(NamedTuple):
+    """All up to an offset of a lane was told to be written down, at that monotonic second."""
+
+    at: float
+    lane: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A daemon that has ended; `killed` is since when (monotonic seconds), endless if it was not."""
+
+    retried: set[str]
+    changes: Sequence[Change]
+    checkpoints: Sequence[Checkpoint]
+    killed: float = inf
+
+
+def member(running: Daemon, killed: float = inf) -> Member:
+    """What is to be known of one that has just ended."""
+    lines = running.logged()
+    return Member(life(running, killed=killed < inf).retried, [*_changes(lines)], [*_checkpoints(lines)], killed)
+
+
+def _changes(lines: Sequence[Mapping[str, Any]]) -> Iterator[Change]:
+    for line in lines:
+        if kind := _TAKEN_AWAY.get(line["message"]):
+            yield from (Change(_moment(line), lane, kind) for lane in line["lanes"])
+
+
+def _checkpoints(lines: Sequence[Mapping[str, Any]]) -> Iterator[Checkpoint]:
+    for line in lines:
+        if line["message"] == "checkpoint written" and line["at"] is not None:
+            yield Checkpoint(_moment(line), line["lane"], int(line["at"]))
+
+
+def _moment(line: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(line["timestamp"]).timestamp() - _EPOCH
+
+
+@dataclass(frozen=True)
+class GroupAccount:
+    """Everything about one topic after the last daemon has ended; `members` are by what they call themselves."""
+
+    sent: Sequence[Accepted]
+    consumer: Consumer
+    members: Mapping[str, Member]
+
+    def balances(self) -> None:
+        """Nothing is lost or made up, each key is in order over all daemons, and what came twice had a reason."""
+        found = {
+            "lost": sorted(self.stream.lost()),
+            "made up": sorted({visit.body for visit in self.consumer.journal.visits} - set(self._places)),
+            "overtaking": self.stream.overtakers(),
+            "again without a reason": [body for body, why in self._again if not why],
+        }
+        assert not any(found.values()), {what: some[:10] for what, some in found.items()}
+
+    def finished(self, topic: Topic, group: str) -> None:
+        """The group has committed all that the topic holds."""
+        assert {number: place.offset for number, place in topic.committed(group).items()} == topic.ends()
+
+    def again(self) -> Counter[str]:
+        """How often a record came again because of a "retry", a "kill" or a "rebalance", or for no reason: ""."""
+        return Counter(why for _, why in self._again)
+
+    @cached_property
+    def stream(self) -> StreamAccount:
+        """The same without the daemons."""
+        return StreamAccount(self.sent, {}, self.consumer, ())
+
+    @cached_property
+    def _places(self) -> Mapping[str, Accepted]:
+        return {one.body: one for one in self.sent}
+
+    @cached_property
+    def _who(self) -> Mapping[str, str]:
+        """By batch."""
+        return {call.headers["X-ESM-Batch-Id"]: call.headers[WHO] for call in self.consumer.served.calls}
+
+    @cached_property
+    def _again(self) -> Sequence[tuple[str, str]]:
+        visits = sorted(self.consumer.journal.visits, key=lambda visit: (visit.body, visit.began))
+        return [
+            (body, self._why(one, other))
+            for body, each in groupby(visits, key=lambda visit: visit.body)
+            for one, other in pairwise(each)
+        ]
+
+    def _why(self, one: Visit, other: Visit) -> str:
+        earlier, later = (self.members[self._who[visit.batch]] for visit in (one, other))
+        lane = self._places[one.body].lane
+        if earlier is later and one.batch in earlier.retried:
+            return "retry"
+        if any(change.lane == lane and change.kind == "lost" and change.at >= other.began for change in later.changes):
+            return "rebalance"  # it was not the owner any more, and did not know
+        if self._was_written_down(self._places[one.body], other.began):
+            return ""
+        if one.began <= earlier.killed <= other.began:
+            return "kill"
+        return "rebalance" if any(_explains(change, one, lane) for change in earlier.changes) else ""
+
+    def _was_written_down(self, place: Accepted, by: float) -> bool:
+        return any(
+            told.lane == place.lane and told.offset >= place.at and told.at < by
+            for one in self.members.values()
+            for told in one.checkpoints
+        )
+
+
+def _explains(change: Change, one: Visit, lane: str) -> bool:
+    """What was finished before a partition was asked back is committed; of one that is lost nothing is."""
+    if change.lane != lane:
+        return False
+    return change.at >= one.began and (change.kind == "lost" or not one.done or one.ended >= change.at)
