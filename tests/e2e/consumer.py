@@ -107,9 +107,7 @@ class Consumer:
     `journal` has the calls, `dead` what was given up, `held` how much that was when a batch came.
     """
 
-    def __init__(
-        self, served: Function, dead: DeadLetters, fickle: Fickle, left: Left = from_lowest
-    ) -> None:
+    def __init__(self, served: Function, dead: DeadLetters, fickle: Fickle, left: Left = from_lowest) -> None:
         self.served = served
         self.dead = dead
         self.held = fickle.held

@@ -129,7 +129,9 @@ class GroupAccount:
         lane = self._places[one.body].lane
         if earlier is later and one.batch in earlier.retried:
             return "retry"
-        if any(change.lane == lane and change.kind == "lost" and change.at >= other.began for change in later.changes):
+        if any(
+            change.lane == lane and change.kind == "lost" and change.at >= other.began for change in later.changes
+        ):
             return "rebalance"  # it was not the owner any more, and did not know
         if self._was_written_down(self._places[one.body], other.began):
             return ""

@@ -35,7 +35,9 @@ def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
             batch_size=10,
             maximum_batching_window_in_seconds=0,
         )
-        config = write_config(tmp_path / "esm.yaml", "http://127.0.0.1:9", {"orders": orders}, **remembering(tmp_path))
+        config = write_config(
+            tmp_path / "esm.yaml", "http://127.0.0.1:9", {"orders": orders}, **remembering(tmp_path)
+        )
         load.put(20)
         with daemon(config) as running:
             until(lambda: len(witness.journal.done) >= 30, "half of the first half done")

@@ -62,7 +62,11 @@ class TopicLoad:
 
     def _round(self) -> None:
         number, since = next(self._numbers), time.monotonic()
-        bodies = [(f"{unit}/{number}", partition) for partition in range(self.partitions) for unit in self._units(partition)]
+        bodies = [
+            (f"{unit}/{number}", partition)
+            for partition in range(self.partitions)
+            for unit in self._units(partition)
+        ]
         producer = self._producer
         for body, partition in bodies:
             producer.produce(self.topic.name, body.encode(), group_of(body).encode(), partition)
@@ -75,7 +79,9 @@ class TopicLoad:
     def accepted(self) -> list[Accepted]:
         """What the topic holds, in the order of each partition, among it all that it said to have taken."""
         found = [
-            Accepted(body, f"{self.topic.name}-{message.partition()}", message.offset() or 0, self.taken.get(body, 0))
+            Accepted(
+                body, f"{self.topic.name}-{message.partition()}", message.offset() or 0, self.taken.get(body, 0)
+            )
             for message in contents(self.topic)
             for body in [(message.value() or b"").decode()]
         ]
