@@ -1,8 +1,8 @@
-"""The account of a topic whose partitions daemons share: what is lost, what overtook, and why something came twice.
+"""The account of a topic whose partitions daemons share: what is lost, what overtook, why something came twice.
 
-To what `StreamAccount` knows it adds several daemons at a time, each of which says in its calls who it is. A record
-comes again because the log of a daemon told of a retry, because a daemon was killed, or because the group moved the
-partition; and in the last two cases only if no daemon had told before that it was written down as finished.
+To what `StreamAccount` knows it adds several daemons at a time, each of which says in its calls who it is. A
+record comes again because the log of a daemon told of a retry, because a daemon was killed, or because the
+group moved the partition; in the last two cases only if none had told before that it is written down.
 """
 
 import time
@@ -135,8 +135,8 @@ class GroupAccount:
             return "rebalance"  # it was not the owner any more, and did not know
         if self._was_written_down(self._places[one.body], other.began):
             return ""
-        if one.began <= earlier.killed <= other.began:
-            return "kill"
+        if earlier.killed <= other.began:
+            return "kill"  # the function may have noticed its last call only afterwards
         return "rebalance" if any(_explains(change, one, lane) for change in earlier.changes) else ""
 
     def _was_written_down(self, place: Accepted, by: float) -> bool:

@@ -22,11 +22,14 @@ GROUP = "orders"
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("factor", "keys", "poison"), [(1, 0, "p1/7"), (4, 5, "p1k3/7")])
+@pytest.mark.parametrize("factor", [1, 4])
 def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
-    tmp_path: Path, kafka: Server, make_topic: TopicMaker, factor: int, keys: int, poison: str
+    tmp_path: Path, kafka: Server, make_topic: TopicMaker, factor: int
 ) -> None:
     topic, lives = make_topic(kafka.address, partitions=3), []
+    keys, poison = (
+        (0, "p1/7") if factor == 1 else (5, "p1k3/7")
+    )  # with a factor of 1 all of a partition is in order
     load = TopicLoad(topic, 3, keys)
     with consumer(tmp_path / "dead.jsonl", kafka_record, Random(1), [poison], left=Function.failed) as witness:
         orders = witness.mapping(

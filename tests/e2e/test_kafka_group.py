@@ -1,4 +1,4 @@
-"""Daemons that share a topic come, are killed and are held; the group moves its partitions, and nothing is lost."""
+"""Daemons that share a topic come, are killed and are held, brokers fail them, and nothing is lost."""
 
 import signal
 import time
@@ -72,9 +72,9 @@ class Scene:
         return sum(call.headers[WHO] == who for call in tuple(self.witness.served.calls))
 
     def kill(self, who: str) -> None:
-        running, killed = self._running.pop(who), time.monotonic()
+        running = self._running.pop(who)
         running.kill()
-        self.members[who] = member(running, killed)
+        self.members[who] = member(running, time.monotonic())
 
     def finish(self) -> GroupAccount:
         """Ends the load and, when all is done, the daemons; then the account balances."""
@@ -93,7 +93,9 @@ class Scene:
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Consumer]:
-    with consumer(tmp_path / "dead.jsonl", kafka_record, Random(2), POISON, left=Function.failed) as serving:
+    with consumer(
+        tmp_path / "dead.jsonl", kafka_record, Random(2), POISON, rate=0.05, left=Function.failed
+    ) as serving:
         yield serving
 
 

@@ -116,7 +116,7 @@ def contents(topic: Topic) -> list[Message]:
                 error = message.error()
                 if error is None:
                     found.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition() or 0)
     finally:
         reader.close()
