@@ -146,7 +146,7 @@ def consumer(
     dead: Path, reads: Callable[[dict[str, Any]], Message], chance: Random, poison: Collection[str] = (),
     *, rate: float = 0.1, left: Left = from_lowest,
 ) -> Iterator[Consumer]:  # fmt: skip
-    """One that is served; what it gives up goes to the file `dead`. `left` is for `Journal`, the rest for `Fickle`."""
+    """One that is served; what it gives up goes to `dead`. `left` is for `Journal`, the rest for `Fickle`."""
     letters = DeadLetters(dead, reads)
     with function(Function(reads)) as served:
         yield Consumer(served, letters, Fickle(chance, letters, poison, rate), left)
