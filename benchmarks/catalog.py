@@ -13,6 +13,7 @@ from benchmarks.filtering import filter_cost
 from benchmarks.gates import Gate, engine_above, engine_ratio, engine_share
 from benchmarks.idle import idle_mappings
 from benchmarks.kafka_contenders import KAFKA_CONTENDERS
+from benchmarks.kafka_key_parallelism import kafka_key_parallelism
 from benchmarks.kafka_scenarios import KafkaBacklog, drain_topic
 from benchmarks.kafka_trickle import KafkaTrickle, trickle_topic
 from benchmarks.key_parallelism import key_parallelism
@@ -215,6 +216,7 @@ ALONE: dict[str, Callable[[float], Awaitable[Outcome]]] = {
     "rate-limit": rate_limit,
     "filter-cost": filter_cost,
     "key-parallelism": key_parallelism,
+    "kafka-key-parallelism": kafka_key_parallelism,
     "quiet-shards": quiet_shards,
     "catch-up": catch_up,
 }
