@@ -7,7 +7,7 @@ arrived is the target's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +70,18 @@ class LogAccount:
             f"WRONG: sent {self.sent}, missing {self.missing}, unexpected {self.unexpected}, "
             f"malformed {self.malformed}, overtaken {self.overtaken}"
         )
+
+
+def account_between(sent: set[str], arrived: set[str], at_target: Mapping[str, int]) -> LogAccount:
+    """Names of records at both ends, and the target's totals."""
+    return LogAccount(
+        sent=len(sent),
+        missing=len(sent - arrived),
+        unexpected=len(arrived - sent),
+        malformed=at_target["malformed"],
+        overtaken=at_target["overtaken"],
+        repeated=at_target["records"] - at_target["distinct"],
+    )
 
 
 @dataclass(slots=True)
@@ -145,15 +157,7 @@ class Bench:
 
     async def account_of(self, sent: set[str]) -> LogAccount:
         """What became of the records of these names."""
-        at_target, arrived = await self.seen("totals"), set(await self.seen("ids"))
-        return LogAccount(
-            sent=len(sent),
-            missing=len(sent - arrived),
-            unexpected=len(arrived - sent),
-            malformed=at_target["malformed"],
-            overtaken=at_target["overtaken"],
-            repeated=at_target["records"] - at_target["distinct"],
-        )
+        return account_between(sent, set(await self.seen("ids")), await self.seen("totals"))
 
     async def _post(self, url: str, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
         body = orjson.dumps(arguments)

@@ -13,6 +13,7 @@ from benchmarks.filtering import filter_cost
 from benchmarks.gates import Gate, engine_above, engine_ratio, engine_share
 from benchmarks.idle import idle_mappings
 from benchmarks.kafka_contenders import KAFKA_CONTENDERS
+from benchmarks.kafka_key_parallelism import kafka_key_parallelism
 from benchmarks.kafka_scenarios import KafkaBacklog, drain_topic
 from benchmarks.kafka_trickle import KafkaTrickle, trickle_topic
 from benchmarks.key_parallelism import key_parallelism
@@ -126,6 +127,9 @@ TOPIC_PEERS = (
     "broker, as measured on two shared cores: Bento 1.10.0 (kafka_franz) 76,000, or 72,000 with events like "
     "Lambda's; confluent's parallel consumer 0.5.3.2 47,000 to 55,000 unordered, 30,000 by key in batches of 100."
 )
+LOG_GATES = (
+    Gate("records per CPU-second over lean, at least 0.6", engine_ratio("per_cpu_second", "lean"), least=0.6),
+)
 
 ONE_BY_ONE = Backlog(30_000, Terms(batch=1, concurrency=100), FUNCTION_SECONDS, offered=2000)
 TEN_BY_TEN = Backlog(100_000, Terms(batch=10, concurrency=50), FUNCTION_SECONDS)
@@ -176,11 +180,7 @@ COMPARED = {
         draining(StreamBacklog()),
         EVERYONE,
         STREAM_RATES,
-        (
-            Gate(
-                "records per CPU-second over lean, at least 0.6", engine_ratio("per_cpu_second", "lean"), least=0.6
-            ),
-        ),
+        LOG_GATES,
         beside=PEERS,
     ),
     "kinesis-first-record": Compared(
@@ -195,12 +195,17 @@ COMPARED = {
         beside="KCL 2.6.0 takes 73 to 86 s (it waits for its leases), Bento 1.10.0 2.5 to 2.9 s.",
     ),
     "kafka-throughput": Compared(
-        draining_topic(KafkaBacklog()), ("stock", "lean"), TOPIC_RATES, beside=TOPIC_PEERS
+        draining_topic(KafkaBacklog()), EVERYONE, TOPIC_RATES, LOG_GATES, beside=TOPIC_PEERS
     ),
     "kafka-throughput-100": Compared(
-        draining_topic(KafkaBacklog(1_000_000, body_bytes=100)), ("stock", "lean"), TOPIC_RATES
+        draining_topic(KafkaBacklog(1_000_000, body_bytes=100)), EVERYONE, TOPIC_RATES, LOG_GATES
     ),
-    "kafka-latency": Compared(trickling_topic(KafkaTrickle()), ("stock", "lean"), AGES),
+    "kafka-latency": Compared(
+        trickling_topic(KafkaTrickle()),
+        EVERYONE,
+        AGES,
+        (Gate("p99 above that of lean in ms, at most 10", engine_above("p99_ms", "lean"), most=10.0),),
+    ),
 }
 
 ALONE: dict[str, Callable[[float], Awaitable[Outcome]]] = {
@@ -211,6 +216,7 @@ ALONE: dict[str, Callable[[float], Awaitable[Outcome]]] = {
     "rate-limit": rate_limit,
     "filter-cost": filter_cost,
     "key-parallelism": key_parallelism,
+    "kafka-key-parallelism": kafka_key_parallelism,
     "quiet-shards": quiet_shards,
     "catch-up": catch_up,
 }

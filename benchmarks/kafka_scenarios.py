@@ -34,10 +34,13 @@ class KafkaBacklog:
 
 
 @contextlib.asynccontextmanager
-async def kafka_bench() -> AsyncIterator[Bench]:
+async def kafka_bench(*target_options: str) -> AsyncIterator[Bench]:
     """The broker that all share, and a fresh target."""
     real = broker()
-    async with server("benchmarks.target", "--kafka") as (target, meter), aiohttp.ClientSession() as http:
+    async with (
+        server("benchmarks.target", "--kafka", *target_options) as (target, meter),
+        aiohttp.ClientSession() as http,
+    ):
         yield Bench(http, real.bootstrap, target, Meter(real.pid), meter)
 
 

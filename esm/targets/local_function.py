@@ -1,5 +1,6 @@
 """A function that runs on this machine: who it is told that it is, and how it ended, in Lambda's words."""
 
+import functools
 import os
 import signal
 
@@ -18,6 +19,7 @@ class Identity(Struct, frozen=True):
         return f"arn:aws:lambda:{self.region}:000000000000:function:{self.name}"
 
 
+@functools.cache
 def memory() -> int:
     """In MiB; the machine's, because nothing less is enforced."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import kafka_broker, kafka_scenarios, kafka_trickle
+from benchmarks import kafka_broker, kafka_key_parallelism, kafka_scenarios, kafka_trickle
 from benchmarks.arrivals import Arrivals
 from benchmarks.bodies import body
 from benchmarks.floors import kafka_lean, kafka_stock
@@ -98,8 +98,26 @@ async def test_a_backlog_is_delivered_whole(name: str) -> None:
 
 
 @pytest.mark.usefixtures("beside")
-async def test_a_trickle_is_timed_from_the_producer_to_the_target() -> None:
+@pytest.mark.parametrize("name", ["lean", "engine"])
+async def test_a_trickle_is_timed_from_the_producer_to_the_target(name: str) -> None:
     load = kafka_trickle.KafkaTrickle(rate=100, seconds=1, warm=1)
-    run = await kafka_trickle.trickle_topic(KAFKA_CONTENDERS["lean"], load)
+    run = await kafka_trickle.trickle_topic(KAFKA_CONTENDERS[name], load)
     assert run.account.balanced, run.account
     assert run.figures["count"] == 100
+
+
+@pytest.mark.usefixtures("beside")
+async def test_keys_of_a_partition_go_in_parallel_and_the_account_holds() -> None:
+    found = await kafka_key_parallelism.kafka_key_parallelism(0.01)
+    assert "100 records" in found.about
+    assert [verdict.passed for verdict in found.verdicts if verdict.measured is None] == [True]
+    assert found.figures["s by HTTP, factor 20"] > 0
+
+
+async def test_what_a_handler_inside_the_engine_was_given_is_checked_like_what_came_by_http() -> None:
+    events = [kafka_lean.event([Message(number)], "orders", "127.0.0.1:9092") for number in (2, 0, 1)]
+    async with kafka_key_parallelism.own_handler() as (target, file):
+        file.write_bytes(b"".join(b"%d.5 %b\n" % (moment, event) for moment, event in enumerate(events)))
+        arrivals = kafka_key_parallelism.noted(file)
+    assert (target["type"], arrivals.moments) == ("python", [0.5, 1.5, 2.5])
+    assert (arrivals.totals()["distinct"], arrivals.totals()["overtaken"]) == (3, 1)

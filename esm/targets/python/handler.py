@@ -63,7 +63,7 @@ def is_async(handler: Handler) -> bool:
 def returned(result: Any) -> Reply:
     """The answer in JSON as Lambda's runtime writes it; what JSON cannot hold is an error of the function."""
     try:
-        return Returned(json.dumps(result, default=_number).encode())
+        return Returned(_encoder.encode(result).encode())
     except (TypeError, ValueError, RecursionError) as error:
         return Errored(
             Outcome.FUNCTION_ERROR, f"Runtime.MarshalError: unable to marshal response: {error}"[:_LONGEST_MESSAGE]
@@ -106,3 +106,6 @@ def _number(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_encoder = json.JSONEncoder(default=_number)  # json.dumps would make one for each answer
