@@ -25,7 +25,7 @@ CATALOG = Catalog({}, {}, {}, {plugin.name: plugin for plugin in BUILT_IN})
 
 
 STREAM = SourceConfig(
-    kinesis.PLUGIN, KinesisOptions(arn="arn:aws:kinesis:eu-west-1:123456789012:stream/s"), Kind.KINESIS
+    kinesis.PLUGIN, KinesisOptions(stream="arn:aws:kinesis:eu-west-1:123456789012:stream/s"), Kind.KINESIS
 )
 TOPIC = SourceConfig(
     kafka.PLUGIN,
@@ -179,7 +179,7 @@ async def test_each_can_be_opened_with_the_files_defaults() -> None:
             "destination_config: {on_failure: {destination: failed}}",
             "failed is no destination: write an ARN, s3://",
         ),
-        ("destination_config: {on_failure: {destination: 'kafka://failed'}}", "is no destination"),
+        ("destination_config: {on_failure: {destination: 'kafka://b1:9092'}}", "is no destination"),
         ("destination_config: {on_failure: {destination: {type: smtp}}}", "there is no destination of type smtp"),
         ("destination_config: {on_failure: {destination: {arn: x}}}", "on_failure.destination.type: is required"),
         (

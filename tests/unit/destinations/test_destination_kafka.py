@@ -8,12 +8,12 @@ import pytest
 
 from esm.clients.kafka.producing import Outgoing
 from esm.core.notice import EXTENSION
+from esm.destinations import BUILT_IN
 from esm.destinations.kafka import KafkaOptions
 from esm.destinations.kafka_messages import messages_of
 from esm.errors import Undeliverable
 from esm.model import Notice
 from esm.plugins import DestinationPlugin
-from esm.destinations import BUILT_IN
 
 AT = 1573691886.021
 LIMIT = 1_000_000
