@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import uuid
 from base64 import b64encode
 from contextlib import AbstractAsyncContextManager
@@ -128,6 +129,19 @@ async def test_the_loop_turns_while_brokers_are_away() -> None:
                 turns += 1
         assert "Connection refused" in delivering.result()
         assert turns > 20
+
+
+async def test_no_thread_is_left_of_what_was_cancelled_or_failed(kafka: Server, make_topic: TopicMaker) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS)
+    async with opened(kafka.address, topic.name) as destination, asyncio.TaskGroup() as group:
+        for turns in range(8):  # before, while and after its producer is made
+            delivering = group.create_task(destination.deliver(notice(1)))
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+            delivering.cancel()
+    async with opened("127.0.0.1:1", topic.name, timeout=1) as destination:
+        await _refused(destination)
+    assert not [one for one in threading.enumerate() if one.name == "kafka-producer"]
 
 
 async def _refused(destination: Destination) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from msgspec import Struct
 
-from esm.clients.kafka.errors import is_lasting, problem_of, reason_of
+from esm.clients.kafka.errors import is_lasting, problem_of, reason_of, translated
 from esm.errors import Disconnected
 
 Reach = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -86,10 +86,20 @@ class Producing:
     async def _line(self) -> "_Line":
         async with self._making:
             if self._current is None:
-                settings = {**await self._reach(), **self._settings}
-                self._current = await asyncio.to_thread(_started, settings, asyncio.get_running_loop())
-                self._lines = {one for one in self._lines if one.is_alive} | {self._current}
+                self._current = await self._opened()
             return self._current
+
+    async def _opened(self) -> "_Line":
+        """One that nobody waits for any more ends by itself."""
+        line = _Line({**await self._reach(), **self._settings}, asyncio.get_running_loop())
+        self._lines = {one for one in self._lines if one.is_alive} | {line}
+        try:
+            with translated():
+                await asyncio.to_thread(line.open)
+        except BaseException:
+            line.retire()
+            raise
+        return line
 
     def _retire(self, line: "_Line") -> None:
         """It ends when nothing of it is under way any more."""
@@ -102,10 +112,11 @@ class _Line:
     """A producer, and the thread that hears what became of its messages."""
 
     def __init__(self, settings: Mapping[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._settings = settings
         self._loop = loop
         self._wrong: KafkaError | None = None
         self._retired = self._abandoned = False
-        self._producer = Producer({**settings, "error_cb": self._on_error})
+        self._producer: Producer
         self._thread = threading.Thread(target=self._hear, name="kafka-producer", daemon=True)
 
     async def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
@@ -116,7 +127,9 @@ class _Line:
                 raise self._problem(error)
         self._wrong = None
 
-    def start(self) -> None:
+    def open(self) -> None:
+        """Blocks. Raises `KafkaException` for settings that no client can be made of."""
+        self._producer = Producer({**self._settings, "error_cb": self._on_error})
         self._thread.start()
 
     def retire(self) -> None:
@@ -128,7 +141,9 @@ class _Line:
         self._retired = self._abandoned = True
 
     def join(self) -> None:
-        self._thread.join()
+        """Blocks until it has ended, if it ever began."""
+        if self._thread.is_alive():
+            self._thread.join()
 
     @property
     def is_alive(self) -> bool:
@@ -172,16 +187,6 @@ class _Line:
         if error.code() in _VAGUE:
             return Disconnected("unreachable", reason_of(error))
         return problem_of(error)
-
-
-def _started(settings: Mapping[str, Any], loop: asyncio.AbstractEventLoop) -> _Line:
-    """Raises `Disconnected` for settings that no client can be made of."""
-    try:
-        line = _Line(settings, loop)
-    except KafkaException as raised:
-        raise problem_of(raised.args[0]) from None
-    line.start()
-    return line
 
 
 def _resolve(report: "asyncio.Future[KafkaError | None]", error: KafkaError | None) -> None:
