@@ -9,14 +9,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from esm.destinations.kafka import PLUGIN
 from esm.errors import Undeliverable
 from esm.model import Notice
 from esm.plugins import DestinationContext
 from esm.ports import Checkable, Destination
-from servers import Server
+from servers import MockKafka, Server
+from servers.kafka_mock import Request
 from servers.topics import Topic, TopicMaker
 
 PARTITIONS = 3
@@ -96,12 +97,14 @@ async def test_a_record_as_large_as_brokers_take_is_told_of_without_it(
     assert "payload" not in json.loads(one.value() or b"")
 
 
-async def test_too_few_replicas_have_not_taken_it(kafka: Server, make_topic: TopicMaker) -> None:
-    few = {"min.insync.replicas": "2"}
-    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS, settings=few)
-    async with opened(kafka.address, topic.name, timeout=1) as destination:
-        with pytest.raises(Undeliverable, match=topic.name):
-            await destination.deliver(notice(1))
+async def test_what_too_few_replicas_have_is_not_delivered(kafka_mock: MockKafka) -> None:
+    async with opened(kafka_mock.bootstrap, "failed") as destination:
+        await _taken(destination)
+        kafka_mock.fail(Request.PRODUCE, *[KafkaError.NOT_ENOUGH_REPLICAS] * 1_000)
+    async with opened(kafka_mock.bootstrap, "failed", timeout=1) as destination:
+        assert "failed: " in await _refused(destination)
+        kafka_mock.fail_no_more(Request.PRODUCE)
+        await _taken(destination)
 
 
 async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server) -> None:
@@ -114,9 +117,9 @@ async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server)
         with pytest.raises(Undeliverable):
             await destination.deliver(notice(1))
         await asyncio.to_thread(topic.create, PARTITIONS, 1, {})
-        await destination.deliver(notice(1))
+        await _taken(destination)
         assert await destination.check() == []
-    assert len(await asyncio.to_thread(written, topic, 1)) == 1
+    assert await asyncio.to_thread(written, topic, 1)
 
 
 async def test_the_loop_turns_while_brokers_are_away() -> None:
@@ -142,6 +145,15 @@ async def test_no_thread_is_left_of_what_was_cancelled_or_failed(kafka: Server, 
     async with opened("127.0.0.1:1", topic.name, timeout=1) as destination:
         await _refused(destination)
     assert not [one for one in threading.enumerate() if one.name == "kafka-producer"]
+
+
+async def _taken(destination: Destination) -> None:
+    """As the engine does it: a broker may need longer than the timeout for the first message that it ever gets."""
+    while True:
+        try:
+            return await destination.deliver(notice(1))
+        except Undeliverable:
+            await asyncio.sleep(0)
 
 
 async def _refused(destination: Destination) -> str:
