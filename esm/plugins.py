@@ -128,7 +128,8 @@ class DestinationPlugin:
     Its one-line form is one line of `destination` or `fallback`. Opening does no I/O either: a destination that
     is away when the engine starts is no reason not to start. `called` is how people are told of it, without
     anything secret. `patience`: seconds after which a delivery that has not come back counts as failed, more than
-    any limit of its own.
+    any limit of its own. `beside`: the options as they are meant where the mapping's source has the given ones; it
+    raises ValueError with a text for the user if the two make no sense together.
     """
 
     name: str
@@ -138,3 +139,4 @@ class DestinationPlugin:
     called: Callable[[Any], str]
     permissions: Permissions = lambda *_: ()
     patience: Callable[[Any], float] = lambda _: 120.0
+    beside: Callable[[Any, Options], Options] = lambda options, _: options

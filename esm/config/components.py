@@ -22,7 +22,7 @@ _LIMITS = tuple(TargetLimits.model_fields)
 _SOURCE_FORMS = (
     "an ARN such as arn:aws:sqs:eu-west-1:123456789012:orders, kafka://HOST:PORT/TOPIC, or {type: sqs, …}"
 )
-_DESTINATION_FORMS = "an ARN, s3://BUCKET, a URL, file:///PATH or {type: …}"
+_DESTINATION_FORMS = "an ARN, s3://BUCKET, a URL, kafka://TOPIC, file:///PATH or {type: …}"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}(?:/\S*)?")
 _HANDLER = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
@@ -63,10 +63,17 @@ class Components:
         plugin, options = found
         return self._tried(TargetConfig(name, plugin, options, limits), node)
 
-    def destination(self, node: Node) -> DestinationConfig | None:
-        """One destination or fallback."""
+    def destination(self, node: Node, source: SourceConfig) -> DestinationConfig | None:
+        """One destination or fallback of a mapping from that source."""
         found = self._component(node, self.catalog.destinations, "destination")
-        return None if found is None else DestinationConfig(*found)
+        if found is None:
+            return None
+        plugin, options = found
+        try:
+            return DestinationConfig(plugin, plugin.beside(options, source.options))
+        except ValueError as error:
+            self.report.problem(node, str(error))
+            return None
 
     def _tried(self, target: TargetConfig, node: Node) -> TargetConfig | None:
         """Lets the plugin say what makes no sense together, before anything starts."""

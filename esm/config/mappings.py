@@ -76,7 +76,7 @@ class Mappings:
         kind = None if source is None else source.kind
         merged = self._merged(body, kind)
         options = self._options(name, merged, source)
-        destinations = self._on_failure(merged, kind)
+        destinations = self._on_failure(merged, source)
         if source is None or target is None or options is None or destinations is None:
             return None
         if isinstance(options, TopicOptions) and destinations.destinations:
@@ -138,9 +138,9 @@ class Mappings:
             check_topic(options, merged, self.report)
         return options
 
-    def _on_failure(self, merged: Node, kind: Kind | None) -> OnFailureConfig | None:
+    def _on_failure(self, merged: Node, source: SourceConfig | None) -> OnFailureConfig | None:
         node = merged.entries.get("destination_config")
-        return OnFailureConfig() if node is None or kind is None else on_failure(node, self.components)
+        return OnFailureConfig() if node is None or source is None else on_failure(node, source, self.components)
 
     def _target(self, name: str, body: Node) -> str | None:
         node = body.entries.get("target")

@@ -8,14 +8,14 @@ from yarl import URL
 from esm.config.aws_options import ON_SUCCESS
 from esm.config.components import Components
 from esm.config.explain import validated
-from esm.config.models import DestinationConfig, OnFailureConfig, Settings, TargetConfig
+from esm.config.models import DestinationConfig, OnFailureConfig, Settings, SourceConfig, TargetConfig
 from esm.config.nodes import Node, plain
 from esm.destinations.options import DestinationConfig as Shape
 from esm.plugins import DestinationContext
 from esm.runtime.plan import DestinationPlan
 
 
-def on_failure(node: Node, components: Components) -> OnFailureConfig | None:
+def on_failure(node: Node, source: SourceConfig, components: Components) -> OnFailureConfig | None:
     """From the node of `destination_config`, names in snake_case; None with everything wrong in the report."""
     success = node.entries.get("on_success")
     if success is not None and plain(success):
@@ -25,7 +25,7 @@ def on_failure(node: Node, components: Components) -> OnFailureConfig | None:
     shape = validated(Shape, written, components.report)
     if shape is None:
         return None
-    found = [components.destination(one) for one in _written(written)]
+    found = [components.destination(one, source) for one in _written(written)]
     known = tuple(one for one in found if one is not None)
     return OnFailureConfig(known, shape.on_failure.annotate) if len(known) == len(found) else None
 

@@ -9,7 +9,7 @@ from esm.demo.aws import REGION
 from esm.demo.kinesis_local import StreamServer
 
 _CONFIG = Template("""\
-# What `esm demo` runs: one function, driven by two queues, a stream and a table.
+# What `esm demo` runs: one function, driven by two queues, a stream, a table and a topic.
 namespace: demo
 aws: {region: $region, endpoint_url: "$endpoint"} # an emulator; at AWS the region is enough
 server: {listen: "127.0.0.1:$port"} # metrics and status
@@ -59,6 +59,19 @@ mappings:
     bisect_batch_on_function_error: true
     maximum_retry_attempts: 2
     destination_config: {on_failure: {destination: "$accounts_failed"}}
+
+  # A topic, in order per key: batches of one partition are sent at once. The function lists what failed, and only
+  # that comes again. The group keeps its positions with the brokers.
+  parcels:
+    source: $parcels
+    target: function
+    starting_position: TRIM_HORIZON
+    batch_size: 20
+    parallelization_factor: 2
+    function_response_types: [ReportBatchItemFailures]
+    bisect_batch_on_function_error: true
+    maximum_retry_attempts: 2
+    destination_config: {on_failure: {destination: "$parcels_failed"}}
 """)
 
 _ELSEWHERE = Template("""
@@ -68,7 +81,7 @@ _ELSEWHERE = Template("""
 
 
 class Names(Struct, frozen=True):
-    """ARNs of the queues and of the stream, and the table's name; `*_failed` are queues too."""
+    """ARNs of the queues and of the stream, the table's name, the topic in one line; `*_failed` are queues too."""
 
     orders: str
     payments: str
@@ -76,6 +89,8 @@ class Names(Struct, frozen=True):
     clicks_failed: str
     accounts: str
     accounts_failed: str
+    parcels: str
+    parcels_failed: str
 
 
 class Setting(Struct, frozen=True):

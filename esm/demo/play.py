@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
+from esm.demo.brokers import brokers
 from esm.demo.emulator import emulator
 from esm.demo.engine import Engine, engine
 from esm.demo.example import Setting
@@ -20,7 +21,7 @@ from esm.demo.process import free_port
 from esm.demo.show import Progress, report
 from esm.demo.stage import Stage, built
 from esm.demo.watching import Stillness
-from esm.demo.workload import Message, changes, clicks, orders, payments, trickle
+from esm.demo.workload import Message, changes, clicks, orders, parcels, payments, trickle
 from esm.runtime.signals import Stop
 
 _WORDS = {
@@ -28,6 +29,7 @@ _WORDS = {
     "payments": "messages to the queue payments.fifo",
     "clicks": "records to the stream clicks",
     "accounts": "changes to the table accounts",
+    "parcels": "records to the topic parcels",
 }
 _LONGEST = 45.0
 _LOOK_EVERY = 0.25
@@ -54,6 +56,7 @@ class Demo:
             "payments": payments(),
             "clicks": clicks(),
             "accounts": changes(),
+            "parcels": parcels(),
         }
     )
 
@@ -106,7 +109,8 @@ async def _begin(demo: Demo, work: Path, opened: AsyncExitStack) -> tuple[Stage,
     session = await opened.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     endpoint = await opened.enter_async_context(emulator(session, work, say))
     stream = await opened.enter_async_context(stream_server(session, work, endpoint, say))
-    stage = await built(session, endpoint, stream)
+    kafka = await opened.enter_async_context(brokers(work))
+    stage = await built(session, endpoint, stream, kafka)
     for name, messages in demo.sent.items():
         await stage.send(name, messages[: demo.half] if name == "clicks" else messages)
         say(f"Sent {len(stage.sent[name])} {_WORDS[name]}, poison among them.")
@@ -161,7 +165,7 @@ async def _serve(demo: Demo, stage: Stage, started: Engine, stop: Stop) -> None:
     say(f"Serving until Ctrl-C, with a message a second to each source.\n  metrics  {url}/metrics")
     say(f"  status   {url}/status   (or: esm status --lanes --url {url})")
     say(f"  queues   {setting.endpoint}   (the table too)\n  stream   {setting.stream.endpoint}")
-    say(f"  config   {setting.config}")
+    say(f"  topic    {setting.names.parcels}\n  config   {setting.config}")
     for messages in trickle():
         started.run.check()
         for name, message in messages.items():
@@ -173,12 +177,12 @@ async def _serve(demo: Demo, stage: Stage, started: Engine, stop: Stop) -> None:
 
 
 async def _finish(stage: Stage, setting: Setting) -> None:
-    """Queues keep what is not done; what waits in a stream could not be told from what was lost."""
+    """Queues keep what is not done; what waits in a stream or topic could not be told from what was lost."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LAST_RECORDS_SECONDS):
             while True:
                 left = await stage.left(setting.journal)
-                if not left["clicks"] and not left["accounts"]:
+                if not any(left[name] for name in ("clicks", "accounts", "parcels")):
                     return
                 await asyncio.sleep(_LOOK_EVERY)
 

@@ -1,4 +1,4 @@
-"""The four sources of the demonstration, all of one account, and what has been sent to each."""
+"""The sources of the demonstration, all of one account, and what has been sent to each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from esm.demo.dynamodb import Table
 from esm.demo.example import Names
 from esm.demo.feeds import Feed, LogFeed, QueueFeed
 from esm.demo.journal import entries
+from esm.demo.kafka import Topic
 from esm.demo.kinesis import DataStream
 from esm.demo.kinesis_local import StreamServer
 from esm.demo.sqs import Sqs
@@ -58,23 +59,35 @@ class Stage:
         return accounts
 
 
-async def built(session: aiohttp.ClientSession, emulator: str, stream_server: StreamServer) -> Stage:
-    """Two queues and a table at `emulator` (a URL), and a stream at its own server; all empty."""
+async def built(session: aiohttp.ClientSession, emulator: str, stream_server: StreamServer, brokers: str) -> Stage:
+    """Two queues and a table at `emulator` (a URL), a stream and a topic at their own servers; all empty."""
     sqs = Sqs(session, emulator)
     orders = await sqs.create("orders", _VISIBILITY)
     payments = await sqs.create("payments.fifo", _VISIBILITY)
     clicks_failed_url, clicks_failed = await sqs.make("clicks-failed", {})
     accounts_failed_url, accounts_failed = await sqs.make("accounts-failed", {})
+    parcels_failed_url, parcels_failed = await sqs.make("parcels-failed", {})
     kinesis = Service(session, stream_server.endpoint, "Kinesis_20131202", "1.1")
     stream = await DataStream.create(kinesis, "clicks")
     table = await _table(session, emulator, "accounts")
+    topic = Topic("parcels", brokers)
     feeds: dict[str, Feed] = {
         "orders": QueueFeed(sqs, orders),
         "payments": QueueFeed(sqs, payments),
         "clicks": LogFeed("clicks stream", stream, sqs, clicks_failed_url),
         "accounts": LogFeed("accounts table", table, sqs, accounts_failed_url),
+        "parcels": LogFeed("parcels topic", topic, sqs, parcels_failed_url),
     }
-    names = Names(orders.arn, payments.arn, stream.arn, clicks_failed, table.name, accounts_failed)
+    names = Names(
+        orders=orders.arn,
+        payments=payments.arn,
+        clicks=stream.arn,
+        clicks_failed=clicks_failed,
+        accounts=table.name,
+        accounts_failed=accounts_failed,
+        parcels=topic.url,
+        parcels_failed=parcels_failed,
+    )
     return Stage(feeds, stream, names, {name: [] for name in feeds})
 
 

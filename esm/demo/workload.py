@@ -1,4 +1,5 @@
-"""What is sent: orders to a standard queue, payments to a FIFO queue, clicks to a stream, and changes to a table.
+"""What is sent: orders to a standard queue, payments to a FIFO queue, clicks to a stream, changes to a table,
+and parcels to a topic.
 
 Among them are some that fail.
 
@@ -23,6 +24,8 @@ _VISITORS = 15
 _CLICKS_EACH = 20
 _ACCOUNTS = 20
 _WRITES_EACH = 6
+_VANS = 20
+_PARCELS_EACH = 10
 _REMOVED = "-removed"
 
 
@@ -37,8 +40,8 @@ class Nature(StrEnum):
 class Message(Struct, frozen=True):
     """One message. `number` counts inside the queue or the group.
 
-    `group` is what order is kept in: a message group, the partition key of a stream, the key of an item; None on a
-    standard queue.
+    `group` is what order is kept in: a message group, the partition key of a stream, the key of an item or of a
+    record in a topic; None on a standard queue.
     """
 
     id: str
@@ -103,6 +106,17 @@ def changes() -> list[Message]:
     return writes + [Message(removal(item), item, _WRITES_EACH + 1, Nature.GOOD) for item in items]
 
 
+def parcels() -> list[Message]:
+    """For the topic, its keys interleaved. Poison is the last of its key: what a function leaves alone behind it
+    would be given up together with it.
+    """
+    return [
+        Message(f"van-{van}-parcel-{number}", f"van-{van}", number, _parcel(van, number))
+        for number in range(1, _PARCELS_EACH + 1)
+        for van in range(1, _VANS + 1)
+    ]
+
+
 def removal(item: str) -> str:
     """The id of the message that removes an item."""
     return f"{item}{_REMOVED}"
@@ -112,14 +126,15 @@ def trickle() -> Iterator[Mapping[str, Message]]:
     """One message for each mapping at a time, without an end."""
     number = 1
     while True:
-        customer, visitor, account = (
-            f"late-{who}-{number % _CUSTOMERS}" for who in ("customer", "visitor", "account")
+        customer, visitor, account, van = (
+            f"late-{who}-{number % _CUSTOMERS}" for who in ("customer", "visitor", "account", "van")
         )
         yield {
             "orders": Message(f"late-order-{number}", None, _ORDERS + number, _nature(number, 25, 10)),
             "payments": Message(f"late-payment-{number}", customer, number, Nature.GOOD),
             "clicks": Message(f"late-click-{number}", visitor, number, _nature(number, 25, 10)),
             "accounts": Message(f"late-change-{number}", account, number, _nature(number, 25, 10)),
+            "parcels": Message(f"late-parcel-{number}", van, number, Nature.GOOD),
         }
         number += 1
 
@@ -146,3 +161,9 @@ def _change(account: int, number: int) -> Nature:
     if account % 10 == 4 and number == _WRITES_EACH // 2 + 1:
         return Nature.POISON
     return Nature.FLAKY if account % 10 == 7 and number == _WRITES_EACH // 2 else Nature.GOOD
+
+
+def _parcel(van: int, number: int) -> Nature:
+    if van % 5 == 2 and number == _PARCELS_EACH:
+        return Nature.POISON
+    return Nature.FLAKY if van % 5 == 4 and number == _PARCELS_EACH // 2 else Nature.GOOD

@@ -5,8 +5,8 @@ import io
 import json
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
+from confluent_kafka import Consumer, TopicPartition
 from contract_endings import Endings, endings, name_of
 from functions.http_servers import free_port
 
@@ -23,6 +24,7 @@ from esm.plugins import DestinationContext
 from esm.ports import Destination
 from esm.testing.destination_suite import RULES, Bench, Rule
 from servers import REGION, QueueMaker, Server
+from servers.topics import Topic, TopicMaker
 
 PLUGINS = {plugin.name: plugin for plugin in BUILT_IN}
 ACCOUNT = "000000000000"
@@ -271,3 +273,42 @@ class FileHarness:
 @each_rule
 async def test_a_file_conforms(rule: Rule, tmp_path: Path) -> None:
     await rule(FileHarness(tmp_path))
+
+
+@dataclass
+class KafkaHarness:
+    """A topic at a real broker, and one at an address where nobody listens."""
+
+    topic: Topic
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Bench]:
+        with reading(self.topic) as fetch:
+            options = {"bootstrap_servers": self.topic.bootstrap, "topic": self.topic.name}
+            async with opened("kafka", NOWHERE, **options) as destination:
+                yield Polled(destination, fetch, [])
+
+    def absent(self) -> AbstractAsyncContextManager[Destination]:
+        nobody = NOWHERE.removeprefix("http://")
+        return opened("kafka", NOWHERE, bootstrap_servers=nobody, topic=self.topic.name, timeout=1)
+
+
+@contextmanager
+def reading(topic: Topic) -> Iterator[Fetch]:
+    """What has been written to the one partition of a topic."""
+    consumer = Consumer({**topic.options, "group.id": uuid.uuid4().hex, "log_level": 0})
+    consumer.assign([TopicPartition(topic.name, 0, 0)])
+
+    def fetch() -> Documents:
+        values = [message.value() for message in consumer.consume(100, 0.1)]
+        return [json.loads(value) for value in values if value is not None]
+
+    try:
+        yield fetch
+    finally:
+        consumer.close()
+
+
+@each_rule
+async def test_a_topic_conforms(rule: Rule, kafka: Server, make_topic: TopicMaker) -> None:
+    await rule(KafkaHarness(await asyncio.to_thread(make_topic, kafka.address)))

@@ -155,6 +155,13 @@ def test_a_document_that_does_not_fit_the_stream_names_a_stranger(wrong: dict[st
     assert not given_up([wrong], PLACES) & set(PLACES.values())
 
 
+def test_a_notice_of_a_topic_names_partition_and_offsets() -> None:
+    records = {"firstRecordOffset": "4", "lastRecordOffset": "4"}
+    document = {"KafkaBatchInfo": {"batchSize": 1, "recordsInfo": {"parcels-2": records}}}
+    places = {Place("parcels-2", 4): "p4", Place("parcels-1", 4): "other", Place("parcels-2", 5): "p5"}
+    assert given_up([document], places) == {"p4"}
+
+
 @given(st.permutations([message.id for message in GROUP]))
 def test_any_other_order_than_the_groups_is_noticed(order: list[str]) -> None:
     assert account(GROUP, done(*order)).balanced == (order == [message.id for message in GROUP])

@@ -41,6 +41,28 @@ def change(message: Message, event: str = "MODIFY") -> dict[str, Any]:
     return {"eventSource": "aws:dynamodb", "eventName": event, "dynamodb": {**data, **images}}
 
 
+def parcel(message: Message, offset: int = 0) -> dict[str, Any]:
+    value = b64encode(message.body.encode()).decode()
+    return {"topic": "parcels", "partition": 2, "offset": offset, "value": value}
+
+
+def test_of_a_topic_it_lists_what_failed_and_what_is_behind_it_in_its_key(journal: Path) -> None:
+    sent = [
+        Message("a1", "a", 1, Nature.FLAKY),
+        Message("b1", "b", 1, Nature.GOOD),
+        Message("a2", "a", 2, Nature.GOOD),
+        Message("c1", "c", 1, Nature.POISON),
+    ]
+    records = [parcel(message, number) for number, message in enumerate(sent)]
+    event = {"eventSource": "SelfManagedKafka", "records": {"parcels-2": records}}
+    failed = [{"itemIdentifier": {"partition": "parcels-2", "offset": offset}} for offset in (0, 2, 3)]
+    assert handler.handle(event, None) == {"batchItemFailures": failed}
+    again = {**event, "records": {"parcels-2": [records[0], *records[2:]]}}
+    assert handler.handle(again, None) == {"batchItemFailures": failed[2:]}
+    noted = [(entry.id, entry.done) for entry in entries(journal)]
+    assert noted == [("a1", False), ("b1", True), ("c1", False), ("a1", True), ("a2", True), ("c1", False)]
+
+
 def called(*records: dict[str, Any]) -> list[str]:
     answer = handler.handle({"Records": list(records)}, None)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

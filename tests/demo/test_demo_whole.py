@@ -32,6 +32,7 @@ FEW = {
     ],
     "clicks": [Message(f"click-{number}", f"key-{number % 5}", number, Nature.GOOD) for number in range(1, 31)],
     "accounts": [Message(f"change-{number}", f"item-{number % 2}", number, Nature.GOOD) for number in range(1, 9)],
+    "parcels": [Message(f"parcel-{number}", f"van-{number % 3}", number, Nature.GOOD) for number in range(1, 13)],
 }
 # The first test of a fresh checkout also installs the servers.
 pytestmark = pytest.mark.timeout(240)
@@ -110,6 +111,7 @@ def test_it_ends_by_itself_with_an_account_that_balances(places: Path) -> None:
     assert re.search(r"payments.fifo +240 +\d+ +\d+ +0 +0 +\d+ +kept", output)
     assert re.search(r"clicks stream +300 +294 +6 +0 +0 +\d+ +kept", output)
     assert re.search(r"accounts table +130 +128 +2 +0 +0 +\d+ +kept", output)
+    assert re.search(r"parcels topic +200 +196 +4 +0 +0 +\d+ +kept", output)
     assert "Split shardId-" in output or re.search(r"will not be split.*\((node is not installed|npm)", output)
     assert left_in(places) == []
 
@@ -155,6 +157,7 @@ async def test_messages_that_the_function_forgot_are_found_missing(places: Path)
     assert "orders: 1 lost: order-7" in text.getvalue()
     assert "clicks stream: 1 lost: click-7" in text.getvalue()
     assert "accounts table: 1 lost: change-7" in text.getvalue()
+    assert "parcels topic: 1 lost: parcel-7" in text.getvalue()
     assert left_in(places) == []
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from esm.checkpoint import LaneRow
 from esm.cli.complain import NOT_STARTED, lines
 from esm.config import load
+from esm.config.assemble import has_positions
+from esm.config.aws_options import KAFKAS
 from esm.config.models import Config, MappingConfig
 from esm.config.report import suggestion
 from esm.config.stream_options import StreamOptions
@@ -58,6 +60,8 @@ class Place:
             raise Refused(
                 f"there is no mapping {given}: there are {known}{suggestion(given, self.config.mappings)}"
             )
+        if mapping.source.kind in KAFKAS:
+            raise Refused(_of_a_group(mapping))
         if not isinstance(mapping.options, StreamOptions):
             raise Refused(f"{given} reads a queue, which has no positions: it remembers by itself what is done")
         return mapping.id
@@ -120,6 +124,9 @@ def operator(command: str) -> str:
 async def _visit(config: Config, act: Callable[[Place], Awaitable[int]]) -> int:
     url = config.settings.state.url
     path = file_of(url)
+    topics = [each for each in config.mappings.values() if each.source.kind in KAFKAS]
+    if topics and not has_positions(config) and (path is None or not path.exists()):
+        raise Refused(*map(_of_a_group, topics))
     if path is None:
         raise Refused(
             f"state.url is {url}: positions end with the engine, so there are none to look at or to move"
@@ -128,6 +135,18 @@ async def _visit(config: Config, act: Callable[[Place], Awaitable[int]]) -> int:
         raise Refused(f"state.url: {path} is not there: no engine with this configuration has run here yet")
     async with visit_sqlite(path) as store:
         return await act(Place(config, store, user_of(path)))
+
+
+def _of_a_group(mapping: MappingConfig) -> str:
+    """Where the positions of a topic are, and how they are moved: by Kafka's own means, as those of any group."""
+    options = mapping.source.options
+    group = getattr(options, "consumer_group_id", None) or mapping.id
+    topic = getattr(options, "topic", "TOPIC")
+    return (
+        f"{mapping.name} reads a topic, whose positions are with the brokers, in the consumer group {group}: stop"
+        f" the engine and move them with `kafka-consumer-groups --group {group} --topic {topic} --reset-offsets`,"
+        " or give the source a new consumer_group_id, which begins at starting_position"
+    )
 
 
 def _few(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """How brokers are reached and convinced: options that a topic has as a source and as a destination."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from esm.options import Options, Secret
 
 _ADDRESS = re.compile(r"(?:[A-Z_]+://)?(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _OAUTH = ("client_id", "client_secret", "token_endpoint_url")
+
+CLUSTER = re.compile(r"arn:aws(-[a-z]+)*:kafka:[a-z0-9-]+:\d{12}:(?:cluster|vpc-connection)/.+")
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 NEEDS_NAME = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -37,6 +40,34 @@ Brokers = Annotated[
     AfterValidator(_addresses),
     Field(min_length=1),
 ]
+
+
+ClusterArn = Annotated[str, Field(pattern=CLUSTER.pattern)]
+"""Of a cluster of Amazon MSK."""
+
+
+def _named(text: str) -> str:
+    if not _TOPIC.fullmatch(text) or text in {".", ".."}:
+        raise ValueError(f"{text!r} is no topic: up to 249 letters, digits, ., _ and -")
+    return text
+
+
+TopicName = Annotated[str, AfterValidator(_named)]
+
+Setting = str | int | float | bool
+"""One of librdkafka."""
+
+
+def without(ours: Collection[str]) -> Callable[[Mapping[str, Setting]], Mapping[str, Setting]]:
+    """Refuses what the engine depends on."""
+
+    def free(settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
+        for name in settings:
+            if name in ours:
+                raise ValueError(f"cannot hold {name}: the engine depends on it, or has an option for it")
+        return settings
+
+    return free
 
 
 class KafkaTls(_Hidden):

@@ -7,37 +7,21 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from esm.clients.aws import AwsOptions
-from esm.clients.kafka.options import Brokers, Sasl, Tls
+from esm.clients.kafka.cluster import aws_of, brokers_of, identity_of
+from esm.clients.kafka.options import CLUSTER, Brokers, ClusterArn, Sasl, Setting, Tls, TopicName, without
 from esm.clients.kafka.secrets import AccessEntry
 from esm.clients.kafka.settings import OURS
 from esm.options import Duration, Options
 
 _URL = re.compile(r"kafka://(?P<brokers>[^/\s]+)/(?P<topic>[^/\s]+)")
-_CLUSTER = re.compile(r"arn:aws(-[a-z]+)*:kafka:[a-z0-9-]+:\d{12}:(?:cluster|vpc-connection)/.+")
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-
-Setting = str | int | float | bool
 
 
 def parse(text: str) -> Mapping[str, Any] | None:
     """Options for a topic named in one line, None if this names none. The ARN of a cluster lacks its topic."""
-    if _CLUSTER.fullmatch(text):
+    if CLUSTER.fullmatch(text):
         return {"cluster_arn": text}
     found = _URL.fullmatch(text)
     return None if found is None else {"bootstrap_servers": found["brokers"], "topic": found["topic"]}
-
-
-def _named(text: str) -> str:
-    if not _TOPIC.fullmatch(text) or text in {".", ".."}:
-        raise ValueError(f"{text!r} is no topic: up to 249 letters, digits, ., _ and -")
-    return text
-
-
-def _free(settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
-    for name in settings:
-        if name in OURS:
-            raise ValueError(f"cannot hold {name}: the engine depends on it, or has an option for it")
-    return settings
 
 
 class KafkaOptions(Options):
@@ -48,10 +32,10 @@ class KafkaOptions(Options):
     bootstrap_servers: Brokers | None = None
     """Brokers to begin with, as a list or as host:port,host:port."""
 
-    cluster_arn: Annotated[str, Field(pattern=_CLUSTER.pattern)] | None = None
+    cluster_arn: ClusterArn | None = None
     """A cluster of Amazon MSK instead: its brokers are asked for."""
 
-    topic: Annotated[str, AfterValidator(_named)]
+    topic: TopicName
     """The topic's name. For Amazon MSK, AWS's `topics: [NAME]` beside the source says the same."""
 
     consumer_group_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-/*:_+=.@]{1,200}$")] | None = None
@@ -84,7 +68,7 @@ class KafkaOptions(Options):
     source_access_configurations: Annotated[tuple[AccessEntry, ...], Field(max_length=29)] = ()
     """AWS's words for `tls` and `sasl`: secrets in AWS Secrets Manager, read when the group is joined."""
 
-    settings: Annotated[Mapping[str, Setting], AfterValidator(_free)] = {}
+    settings: Annotated[Mapping[str, Setting], AfterValidator(without(OURS))] = {}
     """Settings of librdkafka, by their own names, for what has no option here."""
 
     aws: AwsOptions = AwsOptions()
@@ -101,18 +85,13 @@ class KafkaOptions(Options):
     @property
     def brokers(self) -> str:
         """As clients take them; empty if they have to be asked for."""
-        return ",".join(self.bootstrap_servers or ())
+        return brokers_of(self)
 
     @property
     def identity(self) -> Sasl | None:
         """Who we are; a cluster of Amazon MSK needs no more than the engine's own identity on AWS."""
-        given = self.sasl or self.tls or self.source_access_configurations
-        if not given and self.cluster_arn is not None:
-            return Sasl(mechanism="AWS_MSK_IAM")
-        return self.sasl
+        return identity_of(self)
 
     def reach(self, defaults: Mapping[str, Any]) -> AwsOptions:
         """How to reach AWS: the cluster's ARN says where, `aws` and `defaults` say the rest."""
-        aws = self.aws.over(defaults)
-        region = self.cluster_arn.split(":")[3] if self.cluster_arn else aws.region
-        return aws.model_copy(update={"region": region})
+        return aws_of(self, defaults)

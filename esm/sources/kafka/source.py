@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from esm.clients.aws import AwsOptions, Lease
-from esm.clients.kafka.access import Access
+from esm.clients.kafka.cluster import access_of
 from esm.errors import Disconnected
 from esm.model import Finding
 from esm.sources.kafka.beginnings import Beginnings, Past
@@ -35,15 +35,7 @@ class KafkaSource:
         self, options: KafkaOptions, aws: AwsOptions, lease: Lease, *, group: str, begin: Begin, world: World
     ) -> None:
         self._options = options
-        self._access = Access(
-            options.brokers,
-            options.cluster_arn,
-            options.tls,
-            options.identity,
-            options.source_access_configurations,
-            aws,
-            lease,
-        )
+        self._access = access_of(options, aws, lease)
         self._group = group
         self._begin = begin
         self._world = world

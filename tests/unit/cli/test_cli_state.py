@@ -155,6 +155,43 @@ def test_who_is_meant_is_said_if_there_is_nobody(desk: Desk) -> None:
     assert "silent has no position of a lane s: nothing of it was read yet" in desk.refused("show", "silent", "s")
 
 
+TOPIC = """
+mappings:
+  orders:
+    source: {type: kafka, bootstrap_servers: b1:9092, topic: placed, consumer_group_id: readers}
+    target: http://127.0.0.1:1/
+    starting_position: TRIM_HORIZON
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",),
+        ("list", "orders"),
+        ("show", "orders", "placed-0"),
+        ("seek", "orders", "--all", "--to", "horizon"),
+        ("skip", "orders", "placed-0"),
+    ],
+)
+@pytest.mark.parametrize("url", ["memory://", "sqlite://{}"])
+def test_positions_of_a_topic_are_with_the_brokers(desk: Desk, arguments: Sequence[str], url: str) -> None:
+    desk.config.write_text(f"state: {{url: '{url.format(desk.file)}'}}\n{TOPIC}")
+    said = desk.refused(*arguments)
+    assert "orders reads a topic, whose positions are with the brokers, in the consumer group readers" in said
+    assert "`kafka-consumer-groups --group readers --topic placed --reset-offsets`" in said
+    assert "a new consumer_group_id" in said
+
+
+def test_a_topic_beside_a_stream_is_refused_by_name(desk: Desk) -> None:
+    topic = TOPIC.replace("mappings:\n  orders:", "  placed:").replace(", consumer_group_id: readers", "")
+    desk.config.write_text(desk.config.read_text() + topic)
+    desk.put("shard-1", Checkpoint(7))
+    group = load(desk.config).config.mappings["placed"].id
+    assert f"in the consumer group {group}" in desk.refused("seek", "placed", "--all", "--to", "latest")
+    assert desk.esm("list").exit_code == 0
+
+
 def test_positions_that_end_with_the_engine_cannot_be_looked_at(desk: Desk) -> None:
     desk.config.write_text(BODY)
     assert "state.url is memory://: positions end with the engine" in desk.refused("list")

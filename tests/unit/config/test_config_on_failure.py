@@ -4,43 +4,95 @@ from textwrap import dedent, indent
 
 import pytest
 
+from esm.clients.kafka.options import KafkaTls
 from esm.config.casing import normalised
 from esm.config.catalog import Catalog
 from esm.config.components import Components
-from esm.config.models import OnFailureConfig, Settings, TargetConfig, TargetLimits
+from esm.config.models import OnFailureConfig, Settings, SourceConfig, TargetConfig, TargetLimits
 from esm.config.on_failure import destinations_of, function_of, on_failure
 from esm.config.parse import parse
 from esm.config.report import Report
 from esm.destinations import BUILT_IN
 from esm.errors import ConfigError
 from esm.options import TargetOptions
-from esm.plugins import TargetPlugin
+from esm.plugins import Kind, TargetPlugin
+from esm.sources import kafka, kinesis
+from esm.sources.kinesis import KinesisOptions
 from esm.targets import http, python
 
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:failed"
 CATALOG = Catalog({}, {}, {}, {plugin.name: plugin for plugin in BUILT_IN})
 
 
-def resolved(text: str) -> OnFailureConfig:
+STREAM = SourceConfig(
+    kinesis.PLUGIN, KinesisOptions(stream="arn:aws:kinesis:eu-west-1:123456789012:stream/s"), Kind.KINESIS
+)
+TOPIC = SourceConfig(
+    kafka.PLUGIN,
+    kafka.KafkaOptions.model_validate(
+        {"bootstrap_servers": "b1:9092,b2:9092", "topic": "orders", "tls": True, "settings": {"client.id": "mine"}}
+    ),
+    Kind.KAFKA,
+)
+
+
+def resolved(text: str, source: SourceConfig = STREAM) -> OnFailureConfig:
     """What the text means as options of a mapping. Raises ConfigError."""
     report = Report()
     root = parse(f"m:\n{indent(dedent(text), '  ')}", "esm.yaml", report)
     assert root is not None
     body = normalised(root.entries["m"], report)
-    found = on_failure(body.entries["destination_config"], Components(CATALOG, Settings(), report))
+    found = on_failure(body.entries["destination_config"], source, Components(CATALOG, Settings(), report))
     report.raise_if_any()
     assert found is not None
     return found
 
 
-def names(text: str) -> list[str]:
-    return [plan.name for plan in destinations_of(resolved(text), Settings())]
+def names(text: str, source: SourceConfig = STREAM) -> list[str]:
+    return [plan.name for plan in destinations_of(resolved(text, source), Settings())]
 
 
-def mistake(text: str) -> str:
+def mistake(text: str, source: SourceConfig = STREAM) -> str:
     with pytest.raises(ConfigError) as caught:
-        resolved(text)
+        resolved(text, source)
     return str(caught.value)
+
+
+def to(destination: str) -> str:
+    return f"destination_config: {{on_failure: {{destination: {destination}}}}}"
+
+
+def test_a_topic_without_brokers_is_one_of_the_sources_cluster() -> None:
+    text = to("'kafka://failed'")
+    assert names(text, TOPIC) == ["kafka://b1:9092,b2:9092/failed"]
+    options = resolved(text, TOPIC).destinations[0].options
+    assert (options.tls, options.settings) == (KafkaTls(), {"client.id": "mine"})
+
+
+def test_a_topic_of_another_cluster_has_nothing_of_the_sources() -> None:
+    for source in (STREAM, TOPIC):
+        text = to("'kafka://elsewhere:9092/orders'")
+        assert names(text, source) == ["kafka://elsewhere:9092/orders"]
+        assert resolved(text, source).destinations[0].options.tls is None
+
+
+@pytest.mark.parametrize(
+    ("destination", "source", "said"),
+    [
+        ("'kafka://failed'", STREAM, "names no brokers, which means the cluster of the source"),
+        ("'kafka://orders'", TOPIC, "is the topic of the source itself"),
+        ("'kafka://b2:9092/orders'", TOPIC, "is the topic of the source itself"),
+        ("{type: kafka, topic: failed, tls: true}", TOPIC, "tls and sasl are those of the source"),
+        ("{type: kafka, topic: failed, settings: {acks: 1}}", TOPIC, "cannot hold acks"),
+        (
+            "{type: kafka, topic: failed, bootstrap_servers: 'b:1', value: record}",
+            STREAM,
+            "value: record is for records of Kafka",
+        ),
+    ],
+)
+def test_what_makes_no_sense_as_a_topic(destination: str, source: SourceConfig, said: str) -> None:
+    assert said in mistake(to(destination), source)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +179,7 @@ async def test_each_can_be_opened_with_the_files_defaults() -> None:
             "destination_config: {on_failure: {destination: failed}}",
             "failed is no destination: write an ARN, s3://",
         ),
-        ("destination_config: {on_failure: {destination: 'kafka://failed'}}", "is no destination"),
+        ("destination_config: {on_failure: {destination: 'kafka://b1:9092'}}", "is no destination"),
         ("destination_config: {on_failure: {destination: {type: smtp}}}", "there is no destination of type smtp"),
         ("destination_config: {on_failure: {destination: {arn: x}}}", "on_failure.destination.type: is required"),
         (

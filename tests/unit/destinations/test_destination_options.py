@@ -52,6 +52,12 @@ def made(kind: str, **options: Any) -> Options:
         ),
         ("http://failed.internal:8080/in", "http", {"url": "http://failed.internal:8080/in"}),
         ("https://queue.example.com/in", "http", {"url": "https://queue.example.com/in"}),
+        ("kafka://failed", "kafka", {"topic": "failed"}),
+        (
+            "kafka://b1:9092,b2:9092/failed",
+            "kafka",
+            {"bootstrap_servers": "b1:9092,b2:9092", "topic": "failed"},
+        ),
         ("file:///var/lib/esm/failed.jsonl", "file", {"path": "/var/lib/esm/failed.jsonl"}),
     ],
 )
@@ -61,7 +67,9 @@ def test_one_line_is_for_one_kind(line: str, kind: str, options: dict[str, Any])
     plugin.options.model_validate(parsed)
 
 
-@pytest.mark.parametrize("line", ["failed", "kafka://topic", f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/s", ""])
+@pytest.mark.parametrize(
+    "line", ["failed", "kafka://b1:9092", "kafka://b1:9092/", f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/s", ""]
+)
 def test_what_is_for_none(line: str) -> None:
     assert meant(line) == []
 

@@ -1,0 +1,162 @@
+"""A topic as destination, at brokers: what they have afterwards, and what is said when they do not take it."""
+
+import asyncio
+import json
+import threading
+import uuid
+from base64 import b64encode
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from esm.destinations.kafka import PLUGIN
+from esm.errors import Undeliverable
+from esm.model import Notice
+from esm.plugins import DestinationContext
+from esm.ports import Checkable, Destination
+from servers import MockKafka, Server
+from servers.kafka_mock import Request
+from servers.topics import Topic, TopicMaker
+
+PARTITIONS = 3
+
+
+def opened(address: str, topic: str, **options: Any) -> AbstractAsyncContextManager[Destination]:
+    given = {"bootstrap_servers": address, "topic": topic, "timeout": 5, **options}
+    return PLUGIN.open(PLUGIN.options.model_validate(given), DestinationContext({}))
+
+
+def notice(count: int, value: bytes = b"one") -> Notice:
+    records = [
+        {
+            "topic": "orders",
+            "partition": 0,
+            "offset": number,
+            "timestamp": 1573691884835,
+            "timestampType": "CREATE_TIME",
+            **({"key": b64encode(b"key-%d" % (number % 2)).decode()} if number % 3 else {}),
+            "value": b64encode(value).decode(),
+            "headers": [{"trace": [-1, number]}],
+        }
+        for number in range(count)
+    ]
+    document = {
+        "requestContext": {"condition": "RetryAttemptsExhausted", "functionArn": "f", "approximateInvokeCount": 1},
+        "KafkaBatchInfo": {"bootstrapServers": "b:1"},
+    }
+    return Notice(document, json.dumps({"records": {"orders-0": records}}).encode(), 1.0, "scope", "orders-0")
+
+
+def written(topic: Topic, count: int) -> list[Message]:
+    """All messages of a topic, as soon as there are so many."""
+    consumer = Consumer({**topic.options, "group.id": uuid.uuid4().hex, "log_level": 0})
+    try:
+        consumer.assign([TopicPartition(topic.name, number, 0) for number in range(PARTITIONS)])
+        found: list[Message] = []
+        while len(found) < count:
+            found += consumer.consume(100, 0.1)
+        return found
+    finally:
+        consumer.close()
+
+
+async def test_each_record_is_there_with_its_key_on_the_keys_partition(
+    kafka: Server, make_topic: TopicMaker
+) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS)
+    async with opened(kafka.address, topic.name) as destination:
+        await destination.deliver(notice(12))
+        assert sum((await asyncio.to_thread(topic.ends)).values()) == 12  # by the time it returns
+    found = await asyncio.to_thread(written, topic, 12)
+    told = {json.loads(one.value() or b"")["KafkaBatchInfo"]["recordInfo"]["offset"]: one.key() for one in found}
+    assert told == {str(n): b"key-%d" % (n % 2) if n % 3 else None for n in range(12)}
+    for key in (b"key-0", b"key-1"):
+        assert len({one.partition() for one in found if one.key() == key}) == 1
+    for one in found:
+        headers: Any = dict(one.headers() or [])
+        assert headers["trace"] == b"\xff" + bytes([int(headers["esm.offset"])])
+
+
+async def test_the_value_itself_is_as_it_was(kafka: Server, make_topic: TopicMaker) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS)
+    async with opened(kafka.address, topic.name, value="record") as destination:
+        await destination.deliver(notice(2, b"\x00\xff" * 400_000))
+    for one in await asyncio.to_thread(written, topic, 2):
+        assert one.value() == b"\x00\xff" * 400_000
+
+
+async def test_a_record_as_large_as_brokers_take_is_told_of_without_it(
+    kafka: Server, make_topic: TopicMaker
+) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS)
+    async with opened(kafka.address, topic.name) as destination:
+        await destination.deliver(notice(1, b"x" * 1_000_000))
+    (one,) = await asyncio.to_thread(written, topic, 1)
+    assert "payload" not in json.loads(one.value() or b"")
+
+
+async def test_what_too_few_replicas_have_is_not_delivered(kafka_mock: MockKafka) -> None:
+    async with opened(kafka_mock.bootstrap, "failed") as destination:
+        await _taken(destination)
+        kafka_mock.fail(Request.PRODUCE, *[KafkaError.NOT_ENOUGH_REPLICAS] * 1_000)
+    async with opened(kafka_mock.bootstrap, "failed", timeout=1) as destination:
+        assert "failed: " in await _refused(destination)
+        kafka_mock.fail_no_more(Request.PRODUCE)
+        await _taken(destination)
+
+
+async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server) -> None:
+    topic = Topic(f"made-later-{uuid.uuid4().hex}", {"bootstrap.servers": kafka.address})
+    async with opened(kafka.address, topic.name, timeout=1) as destination:
+        assert isinstance(destination, Checkable)
+        (finding,) = await destination.check()
+        assert finding.broken
+        assert "NonExistentTopic" in finding.text
+        with pytest.raises(Undeliverable):
+            await destination.deliver(notice(1))
+        await asyncio.to_thread(topic.create, PARTITIONS, 1, {})
+        await _taken(destination)
+        assert await destination.check() == []
+    assert await asyncio.to_thread(written, topic, 1)
+
+
+async def test_the_loop_turns_while_brokers_are_away() -> None:
+    async with opened("127.0.0.1:1", "orders", timeout=1) as destination:
+        async with asyncio.TaskGroup() as group:
+            delivering = group.create_task(_refused(destination))
+            turns = 0
+            while not delivering.done():
+                await asyncio.sleep(0.01)
+                turns += 1
+        assert "Connection refused" in delivering.result()
+        assert turns > 20
+
+
+async def test_no_thread_is_left_of_what_was_cancelled_or_failed(kafka: Server, make_topic: TopicMaker) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, partitions=PARTITIONS)
+    async with opened(kafka.address, topic.name) as destination, asyncio.TaskGroup() as group:
+        for turns in range(8):  # before, while and after its producer is made
+            delivering = group.create_task(destination.deliver(notice(1)))
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+            delivering.cancel()
+    async with opened("127.0.0.1:1", topic.name, timeout=1) as destination:
+        await _refused(destination)
+    assert not [one for one in threading.enumerate() if one.name == "kafka-producer"]
+
+
+async def _taken(destination: Destination) -> None:
+    """As the engine does it: a broker may need longer than the timeout for the first message that it ever gets."""
+    while True:
+        try:
+            return await destination.deliver(notice(1))
+        except Undeliverable:
+            await asyncio.sleep(0)
+
+
+async def _refused(destination: Destination) -> str:
+    with pytest.raises(Undeliverable) as caught:
+        await destination.deliver(notice(1))
+    return str(caught.value)
