@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from esm.checkpoint import Checkpoint
 from esm.core.batching import BatchRule, room_for
-from esm.core.ledger import LaneRule, Ledger
-from esm.core.log_judging import RetryRule
-from esm.core.parts import Owner
+from esm.core.log.judging import RetryRule
+from esm.core.log.ledger import LaneRule, Ledger
+from esm.core.log.parts import Owner
 from esm.model import LogPage, Record
 from esm.sources.kinesis.event import KinesisCodec
 

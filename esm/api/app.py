@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
 
 from esm.api.view import status_document
-from esm.runtime.board import StatusBoard
-from esm.runtime.status import MappingStatus
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.values import MappingStatus
 
 _PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 

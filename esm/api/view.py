@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import LaneStatus, Live, MappingStatus
-from esm.runtime.trouble import shown
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.trouble import shown
+from esm.runtime.status.values import LaneStatus, Live, MappingStatus
 
 
 def status_document(version: str, uptime: float, mappings: Mapping[str, MappingStatus]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from esm.api.server import serve
 from esm.config.models import Settings
 from esm.errors import ConfigError, StoreFailed
 from esm.ports import LaneStore, Target
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine, Unsettled
 from esm.runtime.happenings import Happening, State, to_all
 from esm.runtime.plan import EnginePlan, TargetPlan
 from esm.runtime.signals import Stop
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.telemetry.logs import LogObserver
 from esm.telemetry.loop_lag import LoopLag

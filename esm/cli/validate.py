@@ -12,7 +12,7 @@ from esm.cli.connect import Answer, ask_all
 from esm.config import Loaded, assemble, load
 from esm.config.assemble import has_positions
 from esm.config.stream_options import StreamOptions
-from esm.core.log_judging import INFINITE
+from esm.core.log.judging import INFINITE
 from esm.errors import ConfigError
 from esm.ports import Checkable
 from esm.stores import SqliteCheck, file_of

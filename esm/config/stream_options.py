@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 
 from esm.config.filters import FilterCriteria
 from esm.config.mapping_options import Count, ResponseTypes, Window, whole_seconds
-from esm.core.log_judging import INFINITE
+from esm.core.log.judging import INFINITE
 from esm.destinations.options import DestinationConfig
 from esm.options import Duration, Options
 

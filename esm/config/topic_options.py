@@ -12,7 +12,7 @@ from esm.config.mapping_options import Count, whole_seconds
 from esm.config.nodes import Node
 from esm.config.report import Report
 from esm.config.stream_options import StreamOptions
-from esm.core.log_judging import INFINITE
+from esm.core.log.judging import INFINITE
 from esm.options import Duration
 
 _DEFAULT_WINDOW = 0.5

@@ -11,15 +11,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from esm.runtime.board import StatusBoard
-from esm.runtime.dispatch import SharedTarget
+from esm.runtime.calling.dispatch import SharedTarget
+from esm.runtime.calling.slots import FairSlots
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
 from esm.runtime.mapping import Company, MappingRun
 from esm.runtime.memory import Memory
 from esm.runtime.plan import EnginePlan, LogPlan, QueuePlan
 from esm.runtime.signals import Stop, hurry
-from esm.runtime.slots import FairSlots
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
 

@@ -1,21 +1,17 @@
 """One mapping: its source's lanes, each driven by the discipline that fits, until it is told to stop."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from esm.model import Lane
 from esm.ports import GroupSource, LaneStore
-from esm.runtime.board import StatusBoard
-from esm.runtime.dispatch import Dispatcher, SharedTarget
-from esm.runtime.follow import Barrier, follow
-from esm.runtime.group_mapping import GroupMapping
+from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
 from esm.runtime.happenings import State
-from esm.runtime.log_mapping import LogMapping
+from esm.runtime.log.group import GroupMapping
+from esm.runtime.log.mapping import LogMapping
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan, QueueOptions, QueuePlan
-from esm.runtime.queue_lane import QueueLane
+from esm.runtime.queue.mapping import QueueMapping
 from esm.runtime.signals import Stop
-from esm.runtime.source_health import SourceHealth
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
 _BY_LANES = QueueOptions()
@@ -54,7 +50,7 @@ class MappingRun:
             withdraw()
         tell(State(name, "Disabled"))
 
-    def _discipline(self) -> "GroupMapping | LogMapping | QueueMapping":
+    def _discipline(self) -> GroupMapping | LogMapping | QueueMapping:
         company, plan = self.company, self.plan
         memory, board, world = company.memory, company.board, company.world
         if isinstance(plan, QueuePlan):
@@ -66,37 +62,3 @@ class MappingRun:
         if company.store is None:
             raise ValueError(f"{plan.name} reads a log, and there is no store for its positions")
         return LogMapping(plan, plan.source, dispatcher, company.store, memory, board, world)
-
-
-@dataclass(slots=True)
-class QueueMapping:
-    """Drives the lanes of a queue."""
-
-    plan: QueuePlan
-    dispatcher: Dispatcher
-    memory: Memory
-    board: StatusBoard
-    world: World
-    _health: SourceHealth = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._health = SourceHealth(self.plan.name, self.world)
-
-    async def run(self, stop: Stop) -> None:
-        """Returns when every lane has drained."""
-        barrier = Barrier(self._health.report, self.world)
-        await follow(self._lanes(), self._run_lane, stop=stop, barrier=barrier)
-
-    async def _lanes(self) -> AsyncIterator[Mapping[str, Lane]]:
-        async for lanes in self.plan.source.lanes():
-            yield {lane.name: lane for lane in lanes}
-
-    async def _run_lane(self, _name: str, lane: Lane, stop: Stop) -> None:
-        async with self.plan.source.open(lane) as reader:
-            self._health.well_again()
-            run = QueueLane(self.plan, reader, self.dispatcher, memory=self.memory, world=self.world, stop=stop)
-            self.board.attach(self.plan.name, run.live)
-            try:
-                await run.run()
-            finally:
-                self.board.detach(self.plan.name)

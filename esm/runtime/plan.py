@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from esm.core.filtering import FilterSet
-from esm.core.log_judging import INFINITE
+from esm.core.log.judging import INFINITE
 from esm.ports import Destination, GroupSource, LaneStore, LogSource, Pace, QueueSource, Target
 
 

@@ -9,9 +9,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from esm.runtime.board import StatusBoard
-from esm.runtime.status import STATES, Live, MappingStatus
-from esm.runtime.trouble import Blame
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.trouble import Blame
+from esm.runtime.status.values import STATES, Live, MappingStatus
 from esm.telemetry.lane_gauges import lane_families
 
 _STOPPED = Live()

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import LANE_STATES, LaneStatus, MappingStatus
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import LANE_STATES, LaneStatus, MappingStatus
 
 _FIGURES: dict[str, tuple[str, Callable[[LaneFigures], float | None]]] = {
     "esm_iterator_age_seconds": (

@@ -26,7 +26,7 @@ from esm.runtime.lane_happenings import (
     Stalled,
     Unstalled,
 )
-from esm.runtime.trouble import shown
+from esm.runtime.status.trouble import shown
 
 ROUTINE: dict[type[Happening], str] = {
     Bisected: "failing batch split into two",

@@ -34,7 +34,7 @@ from esm.runtime.happenings import (
     Unfilterable,
 )
 from esm.runtime.lane_happenings import Committed, LaneHappening, Rebalanced, Remarked
-from esm.runtime.trouble import shown
+from esm.runtime.status.trouble import shown
 from esm.telemetry.lane_lines import ROUTINE, lane_line, position
 from esm.telemetry.repeats import Repeats
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, Info, PlatformCollector, ProcessCollector
 
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
@@ -28,8 +27,9 @@ from esm.runtime.happenings import (
     SourceFailed,
     State,
 )
-from esm.runtime.status import DELETED
-from esm.runtime.trouble import unsuccessful
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.trouble import unsuccessful
+from esm.runtime.status.values import DELETED
 from esm.telemetry.gauges import BoardCollector
 from esm.telemetry.series import Families, Series
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from esm.core.packing import ROOM
+from esm.core.log.packing import ROOM
 from esm.testing.log import Entry, Shard
 from esm.testing.queue import Faults
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow, Position
-from esm.core.packing import Newer, pack, unpack
+from esm.core.log.packing import Newer, pack, unpack
 from esm.core.partial import offset_id
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane, LogPage, Record, Rejected

@@ -148,7 +148,7 @@ def test_a_chart_shows_the_line_and_the_time_of_failing() -> None:
 
 
 def test_a_flame_graph_names_functions_and_no_place() -> None:
-    assert name_of("run (/home/somebody/x/esm/core/judging.py:12)") == "esm.core.judging.run"
+    assert name_of("run (/home/somebody/x/esm/core/queue/judging.py:12)") == "esm.core.queue.judging.run"
     assert name_of("run (esm/core/__init__.py)") == "esm.core.run"
     assert name_of("get (/opt/venv/lib/python3.12/site-packages/aiohttp/client.py:7)") == "aiohttp.client.get"
     assert name_of("odd (/somewhere/else/odd.py)") == "odd.odd"

@@ -10,10 +10,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from promtool import promtool
 
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Polled, QueueDepth, SourceFailed
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 pytestmark = pytest.mark.timeout(400)  # the first run on a machine downloads the program

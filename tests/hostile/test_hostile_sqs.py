@@ -23,10 +23,10 @@ from esm.clients.http import Answered
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.plugins import SourceContext
 from esm.ports import Target
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Crashed, Deleted, Happening, Invoked, Rejection
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.world import World as SqsWorld

@@ -15,11 +15,11 @@ from confluent_kafka import Consumer, TopicPartition
 from esm.model import Invocation, Outcome, Refused, Reply, Returned
 from esm.plugins import SourceContext
 from esm.ports import GroupSource
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.lane_happenings import Rebalanced
 from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.kafka import PLUGIN, KafkaSource
 from servers.topics import Topic

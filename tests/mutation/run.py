@@ -21,10 +21,10 @@ from pathlib import Path
 # Percent that has to be noticed. What deletes messages by a pattern, or decides what of a stream is finished, has
 # more to lose than to gain.
 MODULES = {
-    "judging": 85.0,
+    "queue/judging": 85.0,
     "partial": 85.0,
-    "packing": 95.0,
-    "places": 95.0,
+    "log/packing": 95.0,
+    "log/places": 95.0,
     "buffers": 85.0,
     "batching": 85.0,
     "filtering/criteria": 95.0,
@@ -34,14 +34,14 @@ MODULES = {
     "filtering/numbers": 85.0,  # its short cut for small numbers can be taken out without a difference
     "filtering/operators": 95.0,
     "filtering/texts": 95.0,
-    "checkpoints": 95.0,
-    "ledger": 95.0,
-    "lineage": 95.0,
-    "log_judging": 95.0,
+    "log/checkpoints": 95.0,
+    "log/ledger": 95.0,
+    "log/lineage": 95.0,
+    "log/judging": 95.0,
     "pacing": 95.0,
-    "parts": 95.0,
-    "restoring": 95.0,
-    "watermark": 95.0,
+    "log/parts": 95.0,
+    "log/restoring": 95.0,
+    "log/watermark": 95.0,
 }
 ROOT = Path(__file__).parents[2]
 ROOM = ROOT / "mutants"

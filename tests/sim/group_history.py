@@ -13,12 +13,12 @@ from typing import Any
 from unittest.mock import patch
 
 from esm.model import Errored, Invocation, Outcome, Reply, Returned
-from esm.runtime import log_lane
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.lane_happenings import Bisected, DestinationFailed, Dropped, LaneLost, RecordsLost, Stalled
+from esm.runtime.log import lane as log_lane
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing.group import SESSION, FakeGroup
 from esm.testing.group_source import FakeGroupSource

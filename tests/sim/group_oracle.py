@@ -8,7 +8,7 @@ happens.
 from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow
-from esm.core.packing import unpack
+from esm.core.log.packing import unpack
 from esm.testing.group import FakeGroup, FakeMember, Position
 from esm.testing.log import Entry
 from sim.history import must

@@ -13,14 +13,14 @@ from typing import Any
 from unittest.mock import patch
 
 from esm.checkpoint import LaneRow, Start
-from esm.core import checkpoints
 from esm.core.filtering import FilterSet
+from esm.core.log import checkpoints
 from esm.model import DataKeys
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitOpened, Happening
 from esm.runtime.lane_happenings import Bisected, DestinationFailed, Dropped, LaneLost, RecordsLost, Stalled
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing.log import FakeLog, FakeLogSource, Shard
 from esm.testing.queue import Faults

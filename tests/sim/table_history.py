@@ -15,13 +15,13 @@ from msgspec import structs
 from benchmarks.fake_dynamodb_streams import FakeStreams, refused
 from esm.checkpoint import LaneRow
 from esm.clients.aws import AwsOptions
-from esm.core.lineage import EVERY_LANE
+from esm.core.log.lineage import EVERY_LANE
 from esm.model import Invocation, Reply
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.lane_happenings import RecordsLost
 from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.dynamodb.lineage import label_of

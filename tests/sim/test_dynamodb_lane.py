@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from esm.core.lineage import Sightings
+from esm.core.log.lineage import Sightings
 from esm.model import Lane
-from esm.runtime import log_mapping
+from esm.runtime.log import mapping as log_mapping
 from esm.sources.dynamodb import DynamoSource
 from esm.testing import loop
 from sim.planted import sees

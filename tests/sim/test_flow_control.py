@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitClosed, CircuitOpened, Happening, LetGo
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, FakeSource, Faults

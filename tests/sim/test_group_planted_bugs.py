@@ -7,11 +7,11 @@ import pytest
 from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint
-from esm.core import packing
-from esm.core.ledger import Ledger
-from esm.core.parts import Part
+from esm.core.log import packing
+from esm.core.log.ledger import Ledger
+from esm.core.log.parts import Part
 from esm.model import Lane
-from esm.runtime.group_mapping import GroupMapping
+from esm.runtime.log.group import GroupMapping
 from esm.testing import loop
 from esm.testing.group import FakeGroup, FakeMember, Position
 from esm.testing.group_source import Link
@@ -154,7 +154,7 @@ def test_a_call_sent_again_without_a_place_for_its_budget(monkeypatch: pytest.Mo
         return True
 
     monkeypatch.setattr(Ledger, "has_place", careless)
-    monkeypatch.setattr("esm.core.ledger.written", lambda *_: list[Part]())
+    monkeypatch.setattr("esm.core.log.ledger.written", lambda *_: list[Part]())
     assert seen(_play_failing, maximum_retry_attempts=3, batch_size=1, bisect=False, parallelization_factor=10)
 
 

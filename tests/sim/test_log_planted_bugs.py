@@ -7,16 +7,17 @@ import pytest
 from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, Span
-from esm.core import checkpoints
-from esm.core.ledger import Ledger
-from esm.core.log_judging import INFINITE, LogVerdict, RetryRule, judge_log
-from esm.core.parts import Owner, Part
-from esm.core.restoring import Restoration, Restored
+from esm.core.log import checkpoints
+from esm.core.log.judging import INFINITE, LogVerdict, RetryRule, judge_log
+from esm.core.log.ledger import Ledger
+from esm.core.log.parts import Owner, Part
+from esm.core.log.restoring import Restoration, Restored
 from esm.model import Drop, Lane, Refused, Reply
-from esm.runtime import log_mapping, turns
-from esm.runtime.committer import Committer
-from esm.runtime.lane_row import HeldRow
-from esm.runtime.turns import Turns
+from esm.runtime.log import mapping as log_mapping
+from esm.runtime.log import turns
+from esm.runtime.log.committer import Committer
+from esm.runtime.log.row import HeldRow
+from esm.runtime.log.turns import Turns
 from esm.testing import loop
 from sim.log_history import LogHistory
 from sim.planted import sees
@@ -151,7 +152,7 @@ def test_a_budget_that_a_restart_begins_anew(monkeypatch: pytest.MonkeyPatch) ->
         honest = build(*args, **kwargs)
         return structs.replace(honest, parts=tuple(Budget() for _ in honest.parts))
 
-    monkeypatch.setattr("esm.core.ledger.build", careless)
+    monkeypatch.setattr("esm.core.log.ledger.build", careless)
     assert seen(_play_failing, maximum_retry_attempts=1, batch_size=1)
 
 
@@ -169,7 +170,7 @@ def test_giving_up_on_a_crash_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(part: Part, rule: RetryRule) -> bool:
         return rule.attempts != INFINITE and part.budget.attempts > rule.attempts
 
-    monkeypatch.setattr("esm.core.log_judging._is_spent", careless)
+    monkeypatch.setattr("esm.core.log.judging._is_spent", careless)
     assert seen(_play_slow, maximum_retry_attempts=0, bisect=False, batch_size=1)
 
 
@@ -208,14 +209,14 @@ def test_losing_the_lowest_spans_instead_of_the_highest(monkeypatch: pytest.Monk
     def careless(at: Any, settled: Any, parts: Any, *, clean: bool) -> Checkpoint:
         return build(at, sorted(settled)[-1:], parts, clean=clean)
 
-    monkeypatch.setattr("esm.core.ledger.build", careless)
+    monkeypatch.setattr("esm.core.log.ledger.build", careless)
     assert seen(_play_failing, parallelization_factor=10, batch_size=1, maximum_retry_attempts=3)
 
 
 @pytest.mark.timeout(300)
 def test_writing_a_row_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     async def careless(self: HeldRow) -> None:
-        from esm.runtime.lane_row import find_row
+        from esm.runtime.log.row import find_row
 
         self._row = await find_row(self._store, self._row.scope, self._row.lane) or self._row
 

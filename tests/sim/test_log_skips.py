@@ -7,7 +7,7 @@ import os
 import pytest
 
 from esm.checkpoint import Checkpoint, LaneRow
-from esm.core.moving import skipped, spans_of, stuck
+from esm.core.log.moving import skipped, spans_of, stuck
 from esm.model import Notice
 from esm.testing import loop
 from sim.history import must

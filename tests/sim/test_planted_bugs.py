@@ -8,12 +8,12 @@ import pytest
 
 from esm.core.buffers import KeyedBuffer
 from esm.core.filtering import FilterSet
-from esm.core.holding import Holding
+from esm.core.queue.holding import Holding
 from esm.model import Record, Verdict
-from esm.runtime.circuit import Circuit
-from esm.runtime.custody import Custody
-from esm.runtime.delivery import Answered, Delivery
-from esm.runtime.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.circuit import Circuit
+from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.queue.custody import Custody
+from esm.runtime.queue.delivery import Answered, Delivery
 from esm.runtime.sieve import Sieve
 from esm.testing import loop
 from sim.history import History

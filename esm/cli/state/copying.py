@@ -12,7 +12,7 @@ from esm.cli.complain import lines
 from esm.cli.state.looking import document_of
 from esm.cli.state.place import NOT_ALL, Place, Refused, operator
 from esm.cli.state.words import pending
-from esm.core.moving import imported
+from esm.core.log.moving import imported
 from esm.errors import StoreFailed
 from esm.stores.documents import RowText, decoded, encoded, row_of
 

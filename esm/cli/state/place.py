@@ -14,7 +14,7 @@ from esm.config.aws_options import KAFKAS
 from esm.config.models import Config, MappingConfig
 from esm.config.report import suggestion
 from esm.config.stream_options import StreamOptions
-from esm.core.lineage import EVERY_LANE
+from esm.core.log.lineage import EVERY_LANE
 from esm.errors import ConfigError, StoreFailed
 from esm.stores import SqliteStore, file_of, user_of, visit_sqlite
 

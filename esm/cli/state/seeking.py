@@ -14,8 +14,8 @@ from esm.cli.state.place import NOT_ALL, Place, Refused, operator
 from esm.cli.state.words import onward, pending, standing
 from esm.config.making import source_of
 from esm.config.models import MappingConfig
-from esm.core.lineage import EVERY_LANE, has_ended
-from esm.core.moving import sought
+from esm.core.log.lineage import EVERY_LANE, has_ended
+from esm.core.log.moving import sought
 from esm.errors import Disconnected, StoreFailed
 from esm.ports import LogSource
 

@@ -6,7 +6,7 @@ from esm.checkpoint import LaneRow
 from esm.cli.complain import warnings
 from esm.cli.state.place import Place, Refused, operator
 from esm.cli.state.words import budget, extent
-from esm.core.moving import part_at, skipped, spans_of, stuck
+from esm.core.log.moving import part_at, skipped, spans_of, stuck
 
 _TRIES = 20
 

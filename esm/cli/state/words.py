@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Position, Span, Start
-from esm.core.lineage import EVERY_LANE
-from esm.core.moving import spans_of
+from esm.core.log.lineage import EVERY_LANE
+from esm.core.log.moving import spans_of
 
 
 def state_of(row: LaneRow, *, in_use: bool) -> str:

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 
 from esm.checkpoint import LaneRow
 from esm.clients.kafka.asking import Committed
-from esm.core.packing import ROOM, Newer, pack, unpack
+from esm.core.log.packing import ROOM, Newer, pack, unpack
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka.beginnings import Beginnings
 from esm.sources.kafka.event import lane_name, partition_of

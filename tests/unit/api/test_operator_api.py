@@ -21,11 +21,11 @@ from esm.api.app import Api
 from esm.api.server import serve
 from esm.errors import ConfigError
 from esm.model import Outcome
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Deleted, Invoked, Polled, QueueDepth, SourceFailed, State, to_all
 from esm.runtime.lane_happenings import LaneLost
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from esm.cli.app import app
 from esm.model import Outcome
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Invoked, State
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 
 RUNNER = CliRunner()
 Serve = Callable[[int, bytes], str]

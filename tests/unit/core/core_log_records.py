@@ -7,9 +7,9 @@ from msgspec import structs
 
 from esm.checkpoint import Position
 from esm.core.batching import BatchRule
-from esm.core.ledger import LaneRule
-from esm.core.log_judging import RetryRule
-from esm.core.parts import Part
+from esm.core.log.judging import RetryRule
+from esm.core.log.ledger import LaneRule
+from esm.core.log.parts import Part
 from esm.model import LogPage, Record
 
 PLENTY = 10**9

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, Span
-from esm.core import checkpoints
-from esm.core.checkpoints import beyond, build
-from esm.core.parts import Part
+from esm.core.log import checkpoints
+from esm.core.log.checkpoints import beyond, build
+from esm.core.log.parts import Part
 
 
 def failing(one: Part, attempts: int = 1) -> Part:

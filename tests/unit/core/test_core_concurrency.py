@@ -7,7 +7,7 @@ from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.concurrency import Health, effective, health_of, scale_from
+from esm.core.queue.concurrency import Health, effective, health_of, scale_from
 
 # The backlog's limit (D18)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
-from esm.core.holding import Holding, hold_until, weight
+from esm.core.queue.holding import Holding, hold_until, weight
 from esm.model import Record, Terms
 
 HALF = 0.5

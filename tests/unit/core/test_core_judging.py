@@ -7,7 +7,7 @@ from core_records import PATIENT, ids, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.judging import judge, rest_of_groups
+from esm.core.queue.judging import judge, rest_of_groups
 from esm.model import Errored, Outcome, Record, Refused, Reply, Returned, Verdict
 
 BATCH = [record(1, "g"), record(2, "h"), record(3, "g"), record(4, "h")]

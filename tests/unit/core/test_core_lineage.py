@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, replaced, runnable
+from esm.core.log.lineage import (
+    ENOUGH_LOOKS,
+    EVERY_LANE,
+    Sightings,
+    expired,
+    has_ended,
+    looked_at,
+    replaced,
+    runnable,
+)
 from esm.model import Lane
 
 P, Q = Lane("p"), Lane("q")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span, Start
-from esm.core.checkpoints import build
-from esm.core.ledger import Ledger
-from esm.core.log_judging import RetryRule, cut_off, doomed
-from esm.core.moving import imported, part_at, skipped, sought, spans_of, stuck
-from esm.core.parts import Part
+from esm.core.log.checkpoints import build
+from esm.core.log.judging import RetryRule, cut_off, doomed
+from esm.core.log.ledger import Ledger
+from esm.core.log.moving import imported, part_at, skipped, sought, spans_of, stuck
+from esm.core.log.parts import Part
 from esm.model import LogPage, Record
 from esm.stores.versions import same
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
-from esm.core.packing import FORMAT, HEADROOM, ROOM, Newer, most_records, pack, part_size, unpack
+from esm.core.log.packing import FORMAT, HEADROOM, ROOM, Newer, most_records, pack, part_size, unpack
 
 ALPHABET = st.characters(codec="ascii", categories=["L", "N", "P"])
 BUDGETS = st.builds(

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from esm.checkpoint import Budget
 from esm.core.buffers import KEYS, ONE_KEY
-from esm.core.parts import Owner, Part, independent
+from esm.core.log.parts import Owner, Part, independent
 
 KEY = KEYS.key_of
 FAILED = Budget(1, 0.0)

@@ -5,9 +5,9 @@ from msgspec import structs
 
 from esm.checkpoint import Budget
 from esm.core.buffers import KEYS
-from esm.core.packing import HEADROOM, part_size
-from esm.core.parts import UNTRIED, Owner, Part
-from esm.core.places import give_places, written
+from esm.core.log.packing import HEADROOM, part_size
+from esm.core.log.parts import UNTRIED, Owner, Part
+from esm.core.log.places import give_places, written
 
 ONE = part_size([(10, 10)], 0)
 TRIED = Budget(1, 5.0)

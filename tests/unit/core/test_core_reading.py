@@ -5,7 +5,7 @@ from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.reading import PATIENCE, Pollers, ahead, ask, worth_a_read
+from esm.core.queue.reading import PATIENCE, Pollers, ahead, ask, worth_a_read
 
 
 def asked(credit: int, *, page: int = 10, capacity: int = 50, small_for: float = 0.0) -> int:

@@ -3,7 +3,7 @@
 from core_log_records import line, places, positions
 
 from esm.checkpoint import Budget, Checkpoint, Span
-from esm.core.restoring import Restoration, Restored
+from esm.core.log.restoring import Restoration, Restored
 
 
 def restored(checkpoint: Checkpoint, *read: str) -> Restored:

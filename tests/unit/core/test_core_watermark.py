@@ -5,7 +5,7 @@ from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.watermark import Watermark
+from esm.core.log.watermark import Watermark
 from esm.model import Record
 
 

@@ -13,8 +13,8 @@ from esm.cli.app import app
 from esm.clients.http import Answered, Broken, Lapsed, Unreached
 from esm.core.partial import Unreadable, failed_ids
 from esm.model import Outcome, Refused, Reply, Returned
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import SourceFailed, State
+from esm.runtime.status.board import StatusBoard
 from esm.sources.kinesis.answers import read_records
 from esm.sources.kinesis.event import Encoder
 from esm.targets.http.options import HttpOptions

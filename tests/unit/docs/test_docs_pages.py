@@ -7,8 +7,8 @@ import pytest
 from docs_pages import DECISIONS, PAGES, README, ROOT, anchors, code, links, table
 
 from esm.model import Outcome
-from esm.runtime import trouble
-from esm.runtime.status import STATES
+from esm.runtime.status import trouble
+from esm.runtime.status.values import STATES
 
 RECORDS = sorted(DECISIONS.glob("0*.md"))
 OPERATIONS = ROOT / "docs" / "operations.md"

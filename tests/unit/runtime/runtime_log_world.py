@@ -17,9 +17,9 @@ from esm.checkpoint import Checkpoint, LaneRow, Start
 from esm.core.filtering import FilterSet
 from esm.errors import StoreFailed, Undeliverable
 from esm.model import Invocation, Notice, Reply
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.stores import MemoryStore
 from esm.testing.log import FakeLog, FakeLogSource
 from esm.testing.queue import Faults

@@ -14,10 +14,10 @@ from typing import TypeVar
 from esm.core.filtering import FilterSet
 from esm.model import Invocation, Lane, Page, Record, Reply, Settlement
 from esm.ports import Target
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing.queue import FakeQueue, FakeReader, FakeSource, Faults
 from esm.testing.target import SUCCESS, Script

@@ -22,9 +22,9 @@ from esm.checkpoint import Checkpoint
 from esm.clients.aws import AwsOptions
 from esm.model import Errored, Invocation, Outcome, Reply
 from esm.ports import LogSource
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.kinesis import KinesisOptions, KinesisSource
 from esm.sources.kinesis.start import begin_at

@@ -23,16 +23,16 @@ from runtime_world import (
     world,
 )
 
-from esm.core.judging import judge
+from esm.core.queue.judging import judge
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Pace, Target
-from esm.runtime.board import StatusBoard
-from esm.runtime.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.slots import FairSlots
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitClosed, CircuitOpened, LetGo, Released
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
-from esm.runtime.slots import FairSlots
+from esm.runtime.status.board import StatusBoard
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
 from esm.testing.target import SUCCESS, Script, Turn

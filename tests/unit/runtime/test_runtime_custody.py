@@ -8,9 +8,9 @@ from runtime_world import Told, now, world
 from esm.core.batching import BatchRule
 from esm.errors import Disconnected
 from esm.model import Outcome, Page, Record, Rejected, Settlement, Terms, Verdict
-from esm.runtime.custody import Custody
 from esm.runtime.happenings import Deleted, Extended, LetGo, Rejection, Released
 from esm.runtime.memory import Memory
+from esm.runtime.queue.custody import Custody
 from esm.testing import loop
 
 RULE = BatchRule(size=10, room=10**6, window=0.0)

@@ -11,13 +11,13 @@ import pytest
 from asyncio_throttle import throttler
 from runtime_world import Function, Told, now, world
 
-from esm.core.judging import judge
+from esm.core.queue.judging import judge
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Pace, Target
-from esm.runtime.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.slots import FairSlots
 from esm.runtime.plan import QueueOptions, TargetPlan
 from esm.runtime.signals import Stop
-from esm.runtime.slots import FairSlots
 from esm.targets.rate import Rate
 from esm.testing import loop
 from esm.testing.target import SUCCESS, Turn, in_turn

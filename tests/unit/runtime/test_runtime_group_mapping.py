@@ -13,12 +13,12 @@ from runtime_log_world import NotedDestination, NotedFunction
 from runtime_world import EPOCH, PLENTY, Told, now, opening, world
 
 from esm.model import Errored, LogPage, Outcome
-from esm.runtime import log_lane
-from esm.runtime.board import StatusBoard
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import LaneLost, LaneStopped, NotMoving
+from esm.runtime.log import lane as log_lane
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
+from esm.runtime.status.board import StatusBoard
 from esm.testing import loop
 from esm.testing.group import FakeGroup
 from esm.testing.group_source import FakeGroupSource, FakeTopicReader, Link

@@ -10,10 +10,10 @@ from runtime_world import Steady, Told, now, world
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
 from esm.errors import LostLease, StoreFailed
-from esm.runtime.committer import Committer
 from esm.runtime.lane_happenings import Committed, Stalled, Unstalled
-from esm.runtime.lane_row import HeldRow, SeenRows, resolve_start, take_row
-from esm.runtime.stall import Stall
+from esm.runtime.log.committer import Committer
+from esm.runtime.log.row import HeldRow, SeenRows, resolve_start, take_row
+from esm.runtime.log.stall import Stall
 from esm.stores import MemoryStore
 from esm.testing import loop
 from esm.testing.log import FakeLog, FakeLogSource

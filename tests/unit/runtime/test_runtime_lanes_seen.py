@@ -6,7 +6,7 @@ from runtime_log_world import LogRig
 
 from esm.model import Errored, Outcome
 from esm.runtime.plan import LogOptions
-from esm.runtime.status import LaneStatus
+from esm.runtime.status.values import LaneStatus
 from esm.testing import loop
 from esm.testing.target import SUCCESS, Turn, in_turn
 

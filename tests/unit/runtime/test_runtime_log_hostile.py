@@ -9,13 +9,13 @@ from runtime_world import EPOCH, Told, now, world
 from test_runtime_log_lane import FAILURE, fails_on, ids_of, virtual
 
 from esm.checkpoint import Checkpoint, LaneRow, Position, Start
-from esm.core.ledger import Ledger
+from esm.core.log.ledger import Ledger
 from esm.errors import LaneGone
 from esm.model import Lane, LogPage, Record
-from esm.runtime.feeder import Feeder
 from esm.runtime.happenings import SourceFailed
 from esm.runtime.lane_happenings import Dropped, LaneEnded, LaneReplaced, LaneStarted, RecordsLost
-from esm.runtime.log_lane import rule_of
+from esm.runtime.log.feeder import Feeder
+from esm.runtime.log.lane import rule_of
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogOptions
 from esm.runtime.signals import Stop

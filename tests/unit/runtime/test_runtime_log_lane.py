@@ -12,7 +12,7 @@ from runtime_world import EPOCH, now
 
 from esm.checkpoint import Budget, Checkpoint, Span, Start
 from esm.core.filtering import FilterSet
-from esm.core.moving import skipped, sought
+from esm.core.log.moving import skipped, sought
 from esm.model import DataKeys, Errored, Invocation, Outcome, Refused, Returned
 from esm.runtime.happenings import Filtered, Paused, Polled, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import (

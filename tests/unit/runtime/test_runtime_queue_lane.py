@@ -9,7 +9,7 @@ import pytest
 from runtime_world import EPOCH, Function, NotedSource, Rig, Steady, Told, Wire, emptied, engine, now
 
 from esm.model import Errored, Outcome, Refused, Returned
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import (
     Abandoned,
     Crashed,

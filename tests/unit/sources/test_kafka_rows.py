@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition
 
 from esm.checkpoint import Checkpoint, LaneRow, Span
 from esm.clients.kafka.asking import END, OLDEST, Committed
-from esm.core.packing import ROOM, pack
+from esm.core.log.packing import ROOM, pack
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka import rows as rows_module
 from esm.sources.kafka.beginnings import Beginnings, Past

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from esm.model import Outcome
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Happening, Invoked, Polled, SourceFailed, State
 from esm.runtime.lane_happenings import (
     Bisected,
@@ -23,9 +22,10 @@ from esm.runtime.lane_happenings import (
     Stalled,
     Unstalled,
 )
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live, MappingStatus
-from esm.runtime.trouble import Blame
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.trouble import Blame
+from esm.runtime.status.values import Live, MappingStatus
 
 
 class Clock:

@@ -6,7 +6,6 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import Happening, State, to_all
 from esm.runtime.lane_happenings import (
     Bisected,
@@ -17,8 +16,9 @@ from esm.runtime.lane_happenings import (
     RecordsLost,
     Retried,
 )
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 FAILED = DestinationFailed("stream", "s-1", "dlq", 3, "denied", 1.0)

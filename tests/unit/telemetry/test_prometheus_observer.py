@@ -11,7 +11,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from esm.model import Outcome
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
@@ -32,7 +31,8 @@ from esm.runtime.happenings import (
     State,
     to_all,
 )
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.values import Live
 from esm.telemetry.prometheus import PrometheusObserver
 
 PROMISED = {

@@ -9,7 +9,6 @@ from msgspec import structs
 
 from esm.api.view import status_document
 from esm.model import Outcome
-from esm.runtime.board import StatusBoard
 from esm.runtime.happenings import (
     Abandoned,
     Crashed,
@@ -29,8 +28,9 @@ from esm.runtime.happenings import (
     State,
     Unfilterable,
 )
-from esm.runtime.status import Live, MappingStatus
-from esm.runtime.trouble import Blame
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.trouble import Blame
+from esm.runtime.status.values import Live, MappingStatus
 
 
 class Clock:

@@ -7,10 +7,10 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from esm.runtime.board import StatusBoard
 from esm.runtime.lane_happenings import LaneStarted, Rebalanced, Remarked
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import Live
+from esm.runtime.status.board import StatusBoard
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 from esm.telemetry.gauges import BoardCollector
 from esm.telemetry.lane_counts import LaneCounts, LaneFamilies
 from esm.telemetry.log_format import logging_to

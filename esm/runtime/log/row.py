@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import structs
 
 from esm.checkpoint import Checkpoint, LaneRow, Start
-from esm.core.lineage import EVERY_LANE
+from esm.core.log.lineage import EVERY_LANE
 from esm.errors import LostLease
 from esm.ports import LaneStore, LogSource
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
 from esm.core.invocation import invocation
-from esm.core.ledger import Ledger
-from esm.core.log_judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
-from esm.core.parts import Owner, Part
+from esm.core.log.judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
+from esm.core.log.ledger import Ledger
+from esm.core.log.parts import Owner, Part
 from esm.model import Drop, Record
 from esm.ports import Codec
-from esm.runtime.committer import Committer
-from esm.runtime.dispatch import Dispatcher
-from esm.runtime.dropping import Dropping
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import Invoked, Paused
 from esm.runtime.lane_happenings import Bisected, Retried
+from esm.runtime.log.committer import Committer
+from esm.runtime.log.dropping import Dropping
 from esm.runtime.memory import Memory
 from esm.runtime.signals import Stop
 from esm.runtime.world import World

@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from esm.core.breaker import pause_after
 from esm.core.invocation import invocation
-from esm.core.judging import judge
+from esm.core.queue.judging import judge
 from esm.model import Record, Verdict
 from esm.ports import Codec
-from esm.runtime.custody import Custody
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import Invoked, Paused
 from esm.runtime.plan import QueueOptions
+from esm.runtime.queue.custody import Custody
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
 

@@ -7,8 +7,8 @@ still, and that it is not ours at the moment.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.status import LaneStatus, Live
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import LaneStatus, Live
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
-from esm.core.ledger import Ledger, weigh
-from esm.core.parts import Owner
+from esm.core.log.ledger import Ledger, weigh
+from esm.core.log.parts import Owner
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage
 from esm.ports import LogReader

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 
 from esm.core.breaker import CLOSED, Breaker
 from esm.model import Outcome
+from esm.runtime.calling.slots import FairSlots
 from esm.runtime.signals import Bell
-from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
 
 

@@ -12,20 +12,29 @@ from dataclasses import dataclass, field
 
 from esm.checkpoint import Start
 from esm.core.backoff import Backoff
-from esm.core.lineage import ENOUGH_LOOKS, EVERY_LANE, Sightings, expired, has_ended, looked_at, replaced, runnable
+from esm.core.log.lineage import (
+    ENOUGH_LOOKS,
+    EVERY_LANE,
+    Sightings,
+    expired,
+    has_ended,
+    looked_at,
+    replaced,
+    runnable,
+)
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane
 from esm.ports import LaneStore, LogReader, LogSource, Recalling
-from esm.runtime.board import StatusBoard
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.lane_happenings import LaneReplaced
-from esm.runtime.lane_row import HeldRow, SeenRows, resolve_start
-from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
+from esm.runtime.log.row import HeldRow, SeenRows, resolve_start
+from esm.runtime.log.runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.source_health import SourceHealth
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
 _UNLISTED = Backoff(base=1.0, cap=300.0)

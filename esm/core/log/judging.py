@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct, structs
 
 from esm.checkpoint import Budget
+from esm.core.log.parts import Part
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
 from esm.core.partial import Reports, Unreadable, by_offset, by_text, failed_ids
-from esm.core.parts import Part
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 INFINITE = -1

@@ -15,17 +15,18 @@ from esm.core.backoff import Backoff
 from esm.errors import LaneGone, LostLease
 from esm.model import Lane
 from esm.ports import LogReader
-from esm.runtime.dispatch import Dispatcher
-from esm.runtime.dropping import Outlet
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.lane_happenings import LaneEnded, LaneLost, LaneStarted, LaneStopped, RecordsLost
-from esm.runtime.lane_row import HeldRow, Rows
-from esm.runtime.lane_watch import LaneFigures, watch
-from esm.runtime.log_lane import LogLane, Shared
+from esm.runtime.log.dropping import Outlet
+from esm.runtime.log.lane import LogLane, Shared
+from esm.runtime.log.row import HeldRow, Rows
+from esm.runtime.log.watch import watch
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.signals import Stop
 from esm.runtime.source_health import SourceHealth
-from esm.runtime.status import Live
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.values import Live
 from esm.runtime.world import World
 
 _TAKE_AGAIN = Backoff(base=1.0, cap=60.0)

@@ -12,28 +12,28 @@ from dataclasses import dataclass
 
 from esm.checkpoint import Checkpoint, Position
 from esm.core.batching import BatchRule, due_in, room_for
-from esm.core.ledger import LaneRule, Ledger
-from esm.core.log_judging import RetryRule
+from esm.core.log.judging import RetryRule
+from esm.core.log.ledger import LaneRule, Ledger
+from esm.core.log.packing import ROOM
+from esm.core.log.parts import Owner
 from esm.core.notice import Subject
-from esm.core.packing import ROOM
 from esm.core.partial import Reports
-from esm.core.parts import Owner
 from esm.errors import LostLease, StoreFailed
 from esm.model import Lane, Record
 from esm.ports import GroupSource, LogReader
-from esm.runtime.committer import Committer
-from esm.runtime.dispatch import Dispatcher
-from esm.runtime.dropping import Dropping, Outlet
-from esm.runtime.feeder import Feeder
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.lane_happenings import Retried
-from esm.runtime.lane_row import HeldRow
-from esm.runtime.lane_watch import LaneFigures
+from esm.runtime.log.committer import Committer
+from esm.runtime.log.dropping import Dropping, Outlet
+from esm.runtime.log.feeder import Feeder
+from esm.runtime.log.row import HeldRow
+from esm.runtime.log.stall import Stall
+from esm.runtime.log.turns import Turns
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
-from esm.runtime.stall import Stall
-from esm.runtime.turns import Turns
+from esm.runtime.status.figures import LaneFigures
 from esm.runtime.world import World
 
 _CAREFUL_INTERVALS = 10

@@ -13,16 +13,16 @@ from esm.core.batching import BatchRule, due_in, room_for
 from esm.errors import Disconnected
 from esm.model import Record
 from esm.ports import Measured, QueueReader
-from esm.runtime.custody import Custody
-from esm.runtime.delivery import Answered, Delivery
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import Abandoned, QueueDepth
-from esm.runtime.intake import Intake
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueuePlan
+from esm.runtime.queue.custody import Custody
+from esm.runtime.queue.delivery import Answered, Delivery
+from esm.runtime.queue.intake import Intake
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
-from esm.runtime.status import Live
+from esm.runtime.status.values import Live
 from esm.runtime.world import World
 
 _DEPTH_EVERY = 30.0

@@ -15,8 +15,8 @@ from esm.errors import Undeliverable
 from esm.model import Drop, Lane, Notice
 from esm.ports import Destination, LogCodec
 from esm.runtime.lane_happenings import DestinationFailed, Dropped
+from esm.runtime.log.stall import Stall
 from esm.runtime.signals import Stop
-from esm.runtime.stall import Stall
 from esm.runtime.world import World
 
 _TRIES = 3

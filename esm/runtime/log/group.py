@@ -14,17 +14,17 @@ from esm.core.backoff import Backoff
 from esm.errors import Disconnected
 from esm.model import Lane, Rebalance, Remark
 from esm.ports import GroupSource, LogReader, Membership, Outspoken
-from esm.runtime.board import StatusBoard
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.follow import Barrier, first_of, follow
 from esm.runtime.lane_happenings import LaneStopped, Rebalanced, Remarked
-from esm.runtime.lane_row import HeldRow, SharedRows
-from esm.runtime.lane_runner import LaneRunner, Lineage, shared_by_lanes
-from esm.runtime.log_lane import Shared
+from esm.runtime.log.lane import Shared
+from esm.runtime.log.row import HeldRow, SharedRows
+from esm.runtime.log.runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.signals import Stop
 from esm.runtime.source_health import SourceHealth
+from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
 _UNJOINED = Backoff(base=1.0, cap=300.0)

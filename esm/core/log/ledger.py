@@ -11,13 +11,13 @@ from msgspec import Struct, structs
 from esm.checkpoint import Checkpoint, Position
 from esm.core.batching import BatchRule, share
 from esm.core.buffers import KEYS, ONE_KEY, KeyedBuffer
-from esm.core.checkpoints import build
-from esm.core.log_judging import INFINITE, RetryRule, cut_off
-from esm.core.packing import most_records
-from esm.core.parts import UNTRIED, Owner, Part, independent
-from esm.core.places import give_places, written
-from esm.core.restoring import Restoration
-from esm.core.watermark import Watermark
+from esm.core.log.checkpoints import build
+from esm.core.log.judging import INFINITE, RetryRule, cut_off
+from esm.core.log.packing import most_records
+from esm.core.log.parts import UNTRIED, Owner, Part, independent
+from esm.core.log.places import give_places, written
+from esm.core.log.restoring import Restoration
+from esm.core.log.watermark import Watermark
 from esm.model import LogPage, Record
 
 Keeps = Callable[[Record], bool]

@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from esm.core import concurrency, reading
 from esm.core.backoff import Backoff
+from esm.core.queue import concurrency, reading
 from esm.errors import Disconnected, OverLimit
 from esm.model import Page, Record
 from esm.ports import QueueReader
-from esm.runtime.custody import Custody
-from esm.runtime.dispatch import Dispatcher
+from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import BackPressure, Polled, SourceFailed, SourceRecovered
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueueOptions
+from esm.runtime.queue.custody import Custody
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.world import World

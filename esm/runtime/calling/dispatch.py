@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Protocol
 
-from esm.core import concurrency, reading
 from esm.core.breaker import REFUSALS
+from esm.core.queue import concurrency, reading
 from esm.model import Errored, Invocation, Outcome, Reply
 from esm.ports import Target
-from esm.runtime.circuit import Circuit
+from esm.runtime.calling.circuit import Circuit
+from esm.runtime.calling.slots import FairSlots
 from esm.runtime.happenings import CircuitClosed, CircuitOpened
 from esm.runtime.plan import TargetPlan
 from esm.runtime.signals import Stop
-from esm.runtime.slots import FairSlots
 from esm.runtime.world import World
 
 

@@ -12,9 +12,9 @@ from esm.checkpoint import Checkpoint
 from esm.core.backoff import Backoff
 from esm.errors import StoreFailed
 from esm.runtime.lane_happenings import Committed
-from esm.runtime.lane_row import HeldRow
+from esm.runtime.log.row import HeldRow
+from esm.runtime.log.stall import Stall
 from esm.runtime.signals import Bell
-from esm.runtime.stall import Stall
 from esm.runtime.world import World
 
 _BACKOFF = Backoff(base=0.5, cap=30.0)

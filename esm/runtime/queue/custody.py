@@ -12,7 +12,7 @@ from msgspec import structs
 
 from esm.core.batching import BatchRule
 from esm.core.buffers import Buffer, FlatBuffer, KeyedBuffer
-from esm.core.holding import Holding, hold_until, weight
+from esm.core.queue.holding import Holding, hold_until, weight
 from esm.errors import Disconnected
 from esm.model import Page, Record, Verdict
 from esm.ports import QueueReader

@@ -35,9 +35,8 @@ from esm.runtime.lane_happenings import (
     Stalled,
     Unstalled,
 )
-from esm.runtime.lane_notes import LaneNotes
-from esm.runtime.status import DELETED, STATES, Counts, Depth, LastError, Live, MappingStatus
-from esm.runtime.trouble import (
+from esm.runtime.status.lane_notes import LaneNotes
+from esm.runtime.status.trouble import (
     Blame,
     Trouble,
     answer_trouble,
@@ -50,6 +49,7 @@ from esm.runtime.trouble import (
     stall_trouble,
     unsuccessful,
 )
+from esm.runtime.status.values import DELETED, STATES, Counts, Depth, LastError, Live, MappingStatus
 
 _HIDING = ("source", "stall", "loss", "answer")
 _LOSS_LASTS = 900.0

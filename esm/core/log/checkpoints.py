@@ -7,7 +7,7 @@ duplicate, never order. What is failing is remembered whatever it takes.
 from collections.abc import Iterable, Iterator, Sequence
 
 from esm.checkpoint import Checkpoint, Position, Span
-from esm.core.parts import Part
+from esm.core.log.parts import Part
 
 Run = tuple[Position, Position]
 """First and last position."""

@@ -9,8 +9,8 @@ that was left out costs duplicates, never order.
 from collections.abc import Iterable, Sequence
 
 from esm.checkpoint import Checkpoint, Position, Span
-from esm.core.checkpoints import beyond
-from esm.core.parts import Key, Part
+from esm.core.log.checkpoints import beyond
+from esm.core.log.parts import Key, Part
 from esm.model import Record
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from msgspec import structs
 
 from esm.checkpoint import Position
-from esm.core.checkpoints import Run
-from esm.core.packing import HEADROOM, part_size
-from esm.core.parts import UNTRIED, Owner, Part
+from esm.core.log.checkpoints import Run
+from esm.core.log.packing import HEADROOM, part_size
+from esm.core.log.parts import UNTRIED, Owner, Part
 
 
 def give_places(owners: Iterable[Owner], room: int, at: Position | None) -> None:

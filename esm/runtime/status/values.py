@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from esm.runtime.lane_watch import LaneFigures
-from esm.runtime.trouble import Blame
+from esm.runtime.status.figures import LaneFigures
+from esm.runtime.status.trouble import Blame
 
 STATES = ("Creating", "Enabled", "Disabling", "Disabled")
 """The states a mapping is shown in, words of the AWS API (`EventSourceMappingConfiguration.State`)."""

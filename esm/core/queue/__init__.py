@@ -1,0 +1,1 @@
+"""The rules of queues: what is read, held and settled."""

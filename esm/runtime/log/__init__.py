@@ -1,0 +1,1 @@
+"""The discipline of logs: what we replay ourselves is acknowledged by position."""

@@ -1,0 +1,1 @@
+"""The discipline of queues: what is redelivered by its source is acknowledged record by record."""

@@ -1,0 +1,1 @@
+"""What the mappings are doing, as operators see it."""
