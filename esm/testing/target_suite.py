@@ -20,6 +20,7 @@ from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
 from esm.ports import Target
 
 SHORT_TIMEOUT = 0.5
+_ROOM_FOR_AN_ANSWER = 2.0  # a function that was ended may have to be started again before it can answer
 _GENEROUS = 20.0
 
 
@@ -91,7 +92,7 @@ async def a_function_that_hangs_times_out(harness: Harness) -> None:
 
 
 async def it_goes_on_after_errors_and_timeouts(harness: Harness) -> None:
-    async with harness.obedient(SHORT_TIMEOUT) as target:
+    async with harness.obedient(_ROOM_FOR_AN_ANSWER) as target:
         for _ in range(2):
             await target.invoke(call(do="raise", text="once"))
             await target.invoke(call(do="hang"))
@@ -107,7 +108,7 @@ async def calls_at_once_do_not_mix(harness: Harness) -> None:
 
 
 async def one_that_hangs_does_not_stop_another(harness: Harness) -> None:
-    async with harness.obedient(SHORT_TIMEOUT) as target, asyncio.TaskGroup() as group:
+    async with harness.obedient(_ROOM_FOR_AN_ANSWER) as target, asyncio.TaskGroup() as group:
         stuck = group.create_task(target.invoke(call(do="hang")))
         _returned(await target.invoke(call(do="answer", answer="past")), "past")
         _errored(await stuck, Outcome.TIMEOUT)
