@@ -31,7 +31,7 @@ demo: $(STAMPS)/demo ## queues, a stream, a table and the engine, all on this ma
 
 .PHONY: test
 test: $(STAMPS)/test ## every test, against every real server this machine can have
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(STAMPS)/lint ## format, lint, types and import contracts
