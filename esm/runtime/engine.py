@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from esm.runtime.calling.dispatch import SharedTarget
+from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.calling.slots import FairSlots
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 
 from esm.ports import GroupSource, LaneStore
-from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.caller import Caller
+from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.happenings import State
 from esm.runtime.log.group import GroupMapping
 from esm.runtime.log.mapping import LogMapping
 from esm.runtime.memory import Memory
-from esm.runtime.plan import LogPlan, QueueOptions, QueuePlan
+from esm.runtime.plan import LogPlan, QueuePlan
 from esm.runtime.queue.mapping import QueueMapping
 from esm.runtime.signals import Stop
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-
-_BY_LANES = QueueOptions()
-"""A log's lanes and their factor say how many of its batches are in flight, the dispatcher need not."""
 
 
 @dataclass(slots=True)
@@ -53,12 +51,11 @@ class MappingRun:
     def _discipline(self) -> GroupMapping | LogMapping | QueueMapping:
         company, plan = self.company, self.plan
         memory, board, world = company.memory, company.board, company.world
+        caller = Caller(plan.name, self.shared, plan.source.codec, world)
         if isinstance(plan, QueuePlan):
-            dispatcher = Dispatcher(plan.name, self.shared, plan.options, world)
-            return QueueMapping(plan, dispatcher, memory, board, world)
-        dispatcher = Dispatcher(plan.name, self.shared, _BY_LANES, world)
+            return QueueMapping(plan, caller, memory, board, world)
         if isinstance(plan.source, GroupSource):
-            return GroupMapping(plan, plan.source, dispatcher, memory, board, world)
+            return GroupMapping(plan, plan.source, caller, memory, board, world)
         if company.store is None:
             raise ValueError(f"{plan.name} reads a log, and there is no store for its positions")
-        return LogMapping(plan, plan.source, dispatcher, company.store, memory, board, world)
+        return LogMapping(plan, plan.source, caller, company.store, memory, board, world)

@@ -11,9 +11,10 @@ from esm.core.filtering import FilterSet
 from esm.core.queue.holding import Holding
 from esm.model import Record, Verdict
 from esm.runtime.calling.circuit import Circuit
-from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.queue.custody import Custody
 from esm.runtime.queue.delivery import Answered, Delivery
+from esm.runtime.queue.slots import Slots
 from esm.runtime.sieve import Sieve
 from esm.testing import loop
 from sim.history import History
@@ -121,7 +122,7 @@ def test_a_filter_that_lets_everything_pass(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.timeout(300)
 def test_more_batches_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Dispatcher, "free", property(lambda self: 1))
+    monkeypatch.setattr(Slots, "free", property(lambda self: 1))
     assert seen(_play)
 
 

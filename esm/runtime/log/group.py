@@ -14,7 +14,7 @@ from esm.core.backoff import Backoff
 from esm.errors import Disconnected
 from esm.model import Lane, Rebalance, Remark
 from esm.ports import GroupSource, LogReader, Membership, Outspoken
-from esm.runtime.calling.dispatch import Dispatcher
+from esm.runtime.calling.caller import Caller
 from esm.runtime.follow import Barrier, first_of, follow
 from esm.runtime.lane_happenings import LaneStopped, Rebalanced, Remarked
 from esm.runtime.log.lane import Shared
@@ -36,7 +36,7 @@ class GroupMapping:
 
     plan: LogPlan
     source: GroupSource
-    dispatcher: Dispatcher
+    caller: Caller
     memory: Memory
     board: StatusBoard
     world: World
@@ -50,7 +50,7 @@ class GroupMapping:
 
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained and the group is left."""
-        async with shared_by_lanes(self.plan, self.dispatcher, self.memory, self.world) as shared:
+        async with shared_by_lanes(self.plan, self.caller, self.memory, self.world) as shared:
             while not stop.is_set():
                 try:
                     async with self.source.join() as membership:

@@ -21,7 +21,7 @@ from esm.core.partial import Reports
 from esm.errors import LostLease, StoreFailed
 from esm.model import Lane, Record
 from esm.ports import GroupSource, LogReader
-from esm.runtime.calling.dispatch import Dispatcher
+from esm.runtime.calling.caller import Caller
 from esm.runtime.lane_happenings import Retried
 from esm.runtime.log.committer import Committer
 from esm.runtime.log.dropping import Dropping, Outlet
@@ -45,7 +45,7 @@ class Shared:
     """What the lanes of a mapping have in common."""
 
     plan: LogPlan
-    dispatcher: Dispatcher
+    caller: Caller
     outlets: Sequence[Outlet]
     memory: Memory
     world: World
@@ -105,10 +105,9 @@ class LogLane:
         return Turns(
             mapping=plan.name,
             lane=self.lane.name,
-            codec=codec,
             ledger=self._ledger,
             rule=self._rule.retry,
-            dispatcher=shared.dispatcher,
+            caller=shared.caller,
             dropping=Dropping(self.lane, shared.outlets, codec, subject, self._stall, world, self._stop),
             committer=self._committer,
             memory=shared.memory,

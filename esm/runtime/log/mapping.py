@@ -25,7 +25,7 @@ from esm.core.log.lineage import (
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.model import Lane
 from esm.ports import LaneStore, LogReader, LogSource, Recalling
-from esm.runtime.calling.dispatch import Dispatcher
+from esm.runtime.calling.caller import Caller
 from esm.runtime.follow import Barrier, follow
 from esm.runtime.lane_happenings import LaneReplaced
 from esm.runtime.log.row import HeldRow, SeenRows, resolve_start
@@ -47,7 +47,7 @@ class LogMapping:
 
     plan: LogPlan
     source: LogSource
-    dispatcher: Dispatcher
+    caller: Caller
     store: LaneStore
     memory: Memory
     board: StatusBoard
@@ -66,7 +66,7 @@ class LogMapping:
 
     async def run(self, stop: Stop) -> None:
         """Returns when every lane has drained."""
-        async with shared_by_lanes(self.plan, self.dispatcher, self.memory, self.world) as shared:
+        async with shared_by_lanes(self.plan, self.caller, self.memory, self.world) as shared:
             if not await self._begun(stop):
                 return
             lineage = Lineage(self._is_listed, self._over)

@@ -15,7 +15,7 @@ from esm.core.backoff import Backoff
 from esm.errors import LaneGone, LostLease
 from esm.model import Lane
 from esm.ports import LogReader
-from esm.runtime.calling.dispatch import Dispatcher
+from esm.runtime.calling.caller import Caller
 from esm.runtime.lane_happenings import LaneEnded, LaneLost, LaneStarted, LaneStopped, RecordsLost
 from esm.runtime.log.dropping import Outlet
 from esm.runtime.log.lane import LogLane, Shared
@@ -85,14 +85,13 @@ class LaneRunner:
         """The figures of this moment, over all lanes."""
         lanes = self.figures()
         each_lane = [lane for lane in lanes.values() if lane.is_open]
-        dispatcher = self.shared.dispatcher
         return Live(
-            concurrency=dispatcher.in_flight,
+            concurrency=sum(lane.in_flight for lane in each_lane),
             concurrency_limit=len(each_lane) * self.shared.plan.options.parallelization_factor,
             pollers=len(each_lane),
             gathered=sum(each.gathered for each in each_lane),
             held_bytes=sum(each.held_bytes for each in each_lane),
-            circuit_open=dispatcher.circuit_open,
+            circuit_open=self.shared.caller.circuit_open,
             lanes=lanes,
         )
 
@@ -155,13 +154,11 @@ class LaneRunner:
 
 
 @asynccontextmanager
-async def shared_by_lanes(
-    plan: LogPlan, dispatcher: Dispatcher, memory: Memory, world: World
-) -> AsyncIterator[Shared]:
+async def shared_by_lanes(plan: LogPlan, caller: Caller, memory: Memory, world: World) -> AsyncIterator[Shared]:
     """What the lanes of a mapping have in common, with its destinations open."""
     async with AsyncExitStack() as opened:
         outlets = [
             Outlet(each.name, await opened.enter_async_context(each.open()), each.patience)
             for each in plan.on_failure
         ]
-        yield Shared(plan, dispatcher, outlets, memory, world)
+        yield Shared(plan, caller, outlets, memory, world)

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff
 from esm.core.breaker import REFUSALS, pause_after
-from esm.core.invocation import invocation
 from esm.core.log.judging import LogVerdict, RetryRule, doomed, judge_log, spent, too_old_in
 from esm.core.log.ledger import Ledger
 from esm.core.log.parts import Owner, Part
 from esm.model import Drop, Record
-from esm.ports import Codec
-from esm.runtime.calling.dispatch import Dispatcher
-from esm.runtime.happenings import Invoked, Paused
+from esm.runtime.calling.caller import Caller
+from esm.runtime.happenings import Paused
 from esm.runtime.lane_happenings import Bisected, Retried
 from esm.runtime.log.committer import Committer
 from esm.runtime.log.dropping import Dropping
@@ -40,10 +38,9 @@ class Turns:
 
     mapping: str
     lane: str
-    codec: Codec
     ledger: Ledger
     rule: RetryRule
-    dispatcher: Dispatcher
+    caller: Caller
     dropping: Dropping
     committer: Committer
     memory: Memory
@@ -56,15 +53,17 @@ class Turns:
     _patience: float = field(default=_STORE_PATIENCE, init=False)
 
     async def take(self, owner: Owner) -> None:
-        """Afterwards the owner has nothing left, or rests; after a stop it is left as it is."""
+        """Afterwards the owner has nothing left, or rests."""
         if drop := self._doomed(owner):
             await self._give_up(owner, drop)
             return
         patience = too_old_in(owner.first, self.rule, self.world.wall())
-        async with self.dispatcher.slot(self.stop, within=patience) as granted:
-            if self.stop.is_set():
-                return
-            judged = await self._send(owner) if granted else None
+        slot = await self.caller.slot(self.stop, within=patience)
+        if slot is None:
+            self.rest(owner)
+            return
+        with slot:
+            judged = None if self.stop.is_set() else await self._send(owner)
         if judged is None:
             self.rest(owner)
         else:
@@ -112,37 +111,17 @@ class Turns:
         return is_durable
 
     async def _invoke(self, part: Part, batch_id: str) -> LogVerdict:
-        started, now = self.world.monotonic(), self.world.wall()
-        ages = [age if (age := now - record.arrived) > 0.0 else 0.0 for record in part.records]
-        attempt = part.budget.attempts + 1
         self.calls += 1
         self.in_flight += 1
-        self.dispatcher.began()
         try:
-            reply = await self.dispatcher.invoke(
-                invocation(part.records, self.codec, mapping=self.mapping, batch_id=batch_id, attempt=attempt)
+            return await self.caller.call(
+                batch_id,
+                part.budget.attempts + 1,
+                part.records,
+                lambda reply: judge_log(part, reply, self.rule, self.world.wall()),
             )
         finally:
-            self.dispatcher.ended()
             self.in_flight -= 1
-        verdict = judge_log(part, reply, self.rule, self.world.wall())
-        self.dispatcher.learn(verdict, started)
-        refused = verdict.outcome in REFUSALS
-        self.world.tell(
-            Invoked(
-                self.mapping,
-                batch_id=batch_id,
-                attempt=attempt,
-                records=len(part.records),
-                failed=0 if refused else len(part.records) - len(verdict.done),
-                outcome=verdict.outcome,
-                ages=ages,
-                duration=self.world.monotonic() - started,
-                why=verdict.why,
-                meta=reply.meta,
-            )
-        )
-        return verdict
 
     async def _settle(self, owner: Owner, part: Part, batch_id: str, verdict: LogVerdict) -> None:
         if verdict.drop is not None:

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from esm.core.breaker import pause_after
-from esm.core.invocation import invocation
 from esm.core.queue.judging import judge
 from esm.model import Record, Verdict
-from esm.ports import Codec
-from esm.runtime.calling.dispatch import Dispatcher
-from esm.runtime.happenings import Invoked, Paused
+from esm.runtime.happenings import Paused
 from esm.runtime.plan import QueueOptions
 from esm.runtime.queue.custody import Custody
+from esm.runtime.queue.slots import Slots
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
 
@@ -38,9 +36,8 @@ class Delivery:
     """How the batches of one lane are delivered."""
 
     mapping: str
-    codec: Codec
     custody: Custody
-    dispatcher: Dispatcher
+    slots: Slots
     options: QueueOptions
     world: World
     stop: Stop
@@ -51,16 +48,17 @@ class Delivery:
         batch_id = self.world.new_id()
         attempt = 0
         while batch := await self.custody.still_ours(batch):
-            async with self.dispatcher.slot(self.stop, self._patience(batch, attempt)) as granted:
-                if granted:
+            slot = await self.slots.caller.slot(self.stop, self._patience(batch, attempt))
+            if slot is not None:
+                with slot:
                     batch = await self.custody.still_ours(batch)
                     if not batch:
                         return None
                     attempt += 1
                     verdict = await self._invoke(batch_id, batch, attempt)
-            if granted and not verdict.refused:
-                return Answered(batch_id, batch, verdict)
-            if not granted or await self._pause(batch_id, batch, attempt, verdict):
+                if not verdict.refused:
+                    return Answered(batch_id, batch, verdict)
+            if slot is None or await self._pause(batch_id, batch, attempt, verdict):
                 await self._not_sent(batch_id, batch, attempt)
                 break
         return None
@@ -71,32 +69,18 @@ class Delivery:
 
     async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> Verdict:
         started = self.world.monotonic()
-        now = self.world.wall()
-        ages = [max(0.0, now - record.arrived) for record in batch]
-        reply = await self.dispatcher.invoke(
-            invocation(batch, self.codec, mapping=self.mapping, batch_id=batch_id, attempt=attempt)
-        )
-        verdict = judge(
+        verdict = await self.slots.caller.call(
+            batch_id,
+            attempt,
             batch,
-            reply,
-            reports_failures=self.options.reports_failures,
-            whole_groups=self.options.whole_groups,
+            lambda reply: judge(
+                batch,
+                reply,
+                reports_failures=self.options.reports_failures,
+                whole_groups=self.options.whole_groups,
+            ),
         )
-        self.dispatcher.learn(verdict, started)
-        self.world.tell(
-            Invoked(
-                self.mapping,
-                batch_id=batch_id,
-                attempt=attempt,
-                records=len(batch),
-                failed=len(verdict.failed),
-                outcome=verdict.outcome,
-                ages=ages,
-                duration=self.world.monotonic() - started,
-                why=verdict.why,
-                meta=reply.meta,
-            )
-        )
+        self.slots.learn(verdict, started)
         return verdict
 
     async def _pause(self, batch_id: str, batch: Sequence[Record], attempt: int, verdict: Verdict) -> bool:

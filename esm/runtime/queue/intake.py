@@ -16,11 +16,11 @@ from esm.core.queue import concurrency, reading
 from esm.errors import Disconnected, OverLimit
 from esm.model import Page, Record
 from esm.ports import QueueReader
-from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import BackPressure, Polled, SourceFailed, SourceRecovered
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueueOptions
 from esm.runtime.queue.custody import Custody
+from esm.runtime.queue.slots import Slots
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.world import World
@@ -41,7 +41,7 @@ class Intake:
     reader: QueueReader
     custody: Custody
     sieve: Sieve
-    dispatcher: Dispatcher
+    slots: Slots
     memory: Memory
     options: QueueOptions
     room: int
@@ -92,7 +92,7 @@ class Intake:
             return 0, self._not_before - now
         if self.open_reads >= self._pollers.wanted or self._discarding >= _MOST_DISCARDED:
             return 0, None
-        opens_in = self.dispatcher.shut_for  # before the credit: time goes on, and between the two it might open
+        opens_in = self.slots.caller.shut_for  # before the credit: time goes on, and between the two it might open
         credit = self._credit()
         limit = reading.ask(
             credit,
@@ -107,16 +107,16 @@ class Intake:
     def _credit(self) -> int:
         """Records that could be sent soon if we had them."""
         gathered = len(self.custody.waiting) + self._reserved
-        if self.custody.waiting.ready_bytes >= self.room * max(1, self.dispatcher.free):
+        if self.custody.waiting.ready_bytes >= self.room * max(1, self.slots.free):
             return 0
-        soon = 0 if self.reader.ordered else self.dispatcher.ahead(self._capacity, self._read_takes)
-        credit = self.dispatcher.free * self.options.batch_size + soon - gathered
+        soon = 0 if self.reader.ordered else self.slots.ahead(self._capacity, self._read_takes)
+        credit = self.slots.free * self.options.batch_size + soon - gathered
         return min(credit, self._room())
 
     @property
     def _capacity(self) -> int:
         """Records that all slots together can hold."""
-        return self.dispatcher.limit * self.options.batch_size
+        return self.slots.limit * self.options.batch_size
 
     @property
     def _page(self) -> int:
@@ -170,7 +170,7 @@ class Intake:
             self._more_waits(now)
         else:
             self._pollers = self._pollers.short()
-            self.dispatcher.quiet(now)
+            self.slots.quiet(now)
         if not self.custody.new(page.records) and now - started < _EMPTY_PAUSE:
             self._not_before = started + _EMPTY_PAUSE
 
@@ -178,9 +178,9 @@ class Intake:
         """There is a backlog: slots are scarce if what is here by now takes all of them."""
         small = reading.worth_a_read(self._page, self._capacity)
         if self._credit() <= max(self.options.batch_size, small):
-            self.dispatcher.scarce(now)
+            self.slots.scarce(now)
         else:
-            self.dispatcher.busy(now)
+            self.slots.busy(now)
 
     def _unreadable(self, problem: Disconnected) -> None:
         self._pollers = self._pollers.short()  # whoever refuses one read is not asked by thirty at once

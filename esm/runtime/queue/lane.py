@@ -13,13 +13,13 @@ from esm.core.batching import BatchRule, due_in, room_for
 from esm.errors import Disconnected
 from esm.model import Record
 from esm.ports import Measured, QueueReader
-from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import Abandoned, QueueDepth
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueuePlan
 from esm.runtime.queue.custody import Custody
 from esm.runtime.queue.delivery import Answered, Delivery
 from esm.runtime.queue.intake import Intake
+from esm.runtime.queue.slots import Slots
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
 from esm.runtime.status.values import Live
@@ -35,7 +35,7 @@ class QueueLane:
         self,
         plan: QueuePlan,
         reader: QueueReader,
-        dispatcher: Dispatcher,
+        slots: Slots,
         *,
         memory: Memory,
         world: World,
@@ -44,7 +44,7 @@ class QueueLane:
         options, codec = plan.options, plan.source.codec
         self._mapping = plan.name
         self._reader = reader
-        self._dispatcher = dispatcher
+        self._slots = slots
         self._memory = memory
         self._max_hold = options.max_hold
         self._world = world
@@ -58,7 +58,7 @@ class QueueLane:
             reader=reader,
             custody=self._custody,
             sieve=Sieve(plan.name, codec, plan.filters, world),
-            dispatcher=dispatcher,
+            slots=slots,
             memory=memory,
             options=options,
             room=self._rule.room,
@@ -68,9 +68,8 @@ class QueueLane:
         )
         self._delivery = Delivery(
             mapping=plan.name,
-            codec=codec,
             custody=self._custody,
-            dispatcher=dispatcher,
+            slots=slots,
             options=options,
             world=world,
             stop=stop,
@@ -80,19 +79,19 @@ class QueueLane:
     def live(self) -> Live:
         """The figures of this moment, for status and metrics."""
         return Live(
-            concurrency=self._dispatcher.in_flight,
-            concurrency_limit=self._dispatcher.limit,
+            concurrency=self._slots.in_flight,
+            concurrency_limit=self._slots.limit,
             pollers=self._intake.open_reads,
             gathered=len(self._custody.waiting),
             held_bytes=self._custody.held_bytes,
-            circuit_open=self._dispatcher.circuit_open,
+            circuit_open=self._slots.caller.circuit_open,
         )
 
     async def run(self) -> None:
         """Until the stop has come and everything read has left our hands."""
         withdraw = ExitStack()
         withdraw.callback(self._stop.then(self._wake))
-        withdraw.callback(self._dispatcher.when_closed(self._wake))
+        withdraw.callback(self._slots.caller.when_closed(self._wake))
         try:
             async with asyncio.TaskGroup() as upkeep:
                 keepers = [upkeep.create_task(self._keep()), upkeep.create_task(self._measure())]
@@ -104,7 +103,7 @@ class QueueLane:
         finally:
             withdraw.close()
             for _ in range(self._sending):  # cancelled before they began
-                self._dispatcher.ended()
+                self._slots.ended()
             self._custody.abandon()
             if left := self._custody.ids():
                 self._world.tell(Abandoned(self._mapping, left))
@@ -119,13 +118,13 @@ class QueueLane:
 
     async def _dispatch(self, work: asyncio.TaskGroup) -> None:
         while not self._stop.is_set():
-            opens_in = self._dispatcher.shut_for  # before the slots: time goes on, and meanwhile it might open
+            opens_in = self._slots.caller.shut_for  # before the slots: time goes on, and meanwhile it might open
             due = due_in(
                 self._custody.waiting, self._rule, self._world.monotonic(), room_is_full=self._memory.full
             )
             if due == 0 and self._may_send():
                 self._sending += 1
-                self._dispatcher.began()
+                self._slots.began()
                 work.create_task(self._deliver(self._custody.take(self._rule), self._world.monotonic()))
             elif due == 0 and (overstayed := self._overstayed()) <= 0:
                 await self._give_back_oldest()
@@ -138,8 +137,8 @@ class QueueLane:
 
     def _may_send(self) -> bool:
         """A slot is free, and what is answered but not deleted yet is no more than a round of them."""
-        held = self._dispatcher.in_flight + self._settling
-        return self._dispatcher.free > 0 and held < 2 * self._dispatcher.limit
+        held = self._slots.in_flight + self._settling
+        return self._slots.free > 0 and held < 2 * self._slots.limit
 
     async def _deliver(self, batch: list[Record], began: float) -> None:
         """The slot is free with the answer: the function does nothing while its messages are deleted."""
@@ -148,10 +147,10 @@ class QueueLane:
                 answered = await self._delivery.send(batch)
             finally:
                 self._sending -= 1
-                self._dispatcher.ended()
+                self._slots.ended()
                 self._wake()
             if answered is not None:
-                self._dispatcher.slot_took(self._world.monotonic() - began)
+                self._slots.taken_for(self._world.monotonic() - began)
                 await self._settle(answered)
         finally:
             self._custody.unlock(batch)

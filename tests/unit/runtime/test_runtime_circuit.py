@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import count, pairwise
 
 import pytest
@@ -24,9 +25,10 @@ from runtime_world import (
 )
 
 from esm.core.queue.judging import judge
-from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
+from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned, Verdict
 from esm.ports import Pace, Target
-from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.caller import Caller
+from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.calling.slots import FairSlots
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import CircuitClosed, CircuitOpened, LetGo, Released
@@ -34,8 +36,8 @@ from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.runtime.status.board import StatusBoard
 from esm.testing import loop
-from esm.testing.queue import FakeQueue, Faults
-from esm.testing.target import SUCCESS, Script, Turn
+from esm.testing.queue import FakeCodec, FakeQueue, Faults
+from esm.testing.target import SUCCESS, Script, Turn, in_turn
 
 HALF_AN_HOUR = 1_800.0
 DOWN = Turn(Refused(Outcome.UNREACHABLE, "connection refused"))
@@ -143,8 +145,6 @@ def test_one_call_that_reaches_the_function_is_enough_even_if_it_fails() -> None
 # What stands between a batch and its call, without an engine around it
 
 LONG = 1e6
-CALL = Invocation(b"[]", "orders", "batch", 1, "key")
-REFUSED = Refused(Outcome.UNREACHABLE, "refused")
 
 
 def shared(
@@ -158,22 +158,23 @@ def shared(
     return SharedTarget(target, TargetPlan("fn", opening(target), cap, pace), of_engine, world(told))
 
 
-def dispatcher(mapping: str, target: SharedTarget, told: Told) -> Dispatcher:
-    return Dispatcher(mapping, target, QueueOptions(), world(told))
+def caller(mapping: str, target: SharedTarget, told: Told) -> Caller:
+    return Caller(mapping, target, FakeCodec(), world(told))
 
 
-def hears(mine: Dispatcher, reply: Reply) -> None:
-    mine.learn(judge((), reply, reports_failures=False, whole_groups=False), now())
+async def called(mine: Caller) -> Verdict:
+    """With a slot in hand."""
+    return await mine.call("batch", 1, (), partial(judge, (), reports_failures=False, whole_groups=False))
 
 
-async def keeps_calling(mine: Dispatcher, stop: Stop, pause: float, calls: list[float] | None = None) -> None:
+async def keeps_calling(mine: Caller, stop: Stop, pause: float, calls: list[float] | None = None) -> None:
     """Batches one after another, each call with a slot; notes when they begin."""
     while not stop.is_set():
-        async with mine.slot(stop, LONG) as granted:
-            if granted:
+        if slot := await mine.slot(stop, LONG):
+            with slot:
                 if calls is not None:
                     calls.append(now())
-                hears(mine, await mine.invoke(CALL))
+                await called(mine)
         await stop.within(pause)
 
 
@@ -202,7 +203,7 @@ def test_who_waited_for_a_slot_when_it_opened_waits_for_the_circuit_too() -> Non
         target = shared(Function(until(1_000.0)), told, pace=Every(2.0))
         async with asyncio.TaskGroup() as tasks:
             for number in range(100):
-                mine = dispatcher(f"m{number % 3}", target, told)
+                mine = caller(f"m{number % 3}", target, told)
                 tasks.create_task(keeps_calling(mine, stop, 5.0, calls))
             await asyncio.sleep(300.0)
             stop.set()
@@ -216,8 +217,8 @@ def test_who_waited_for_a_slot_when_it_opened_waits_for_the_circuit_too() -> Non
 def test_no_slot_of_the_engine_is_held_while_the_circuit_is_waited_for() -> None:
     async def check() -> None:
         told, stop, others, of_engine = Told(), Stop(), list[float](), FairSlots(1)
-        down = dispatcher("down", shared(Function(until(1_000.0)), told, of_engine=of_engine), told)
-        fine = dispatcher("fine", shared(Function(), told, of_engine=of_engine), told)
+        down = caller("down", shared(Function(until(1_000.0)), told, of_engine=of_engine), told)
+        fine = caller("fine", shared(Function(), told, of_engine=of_engine), told)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(20):
                 tasks.create_task(keeps_calling(down, stop, 5.0))
@@ -264,16 +265,17 @@ def test_a_target_that_is_configured_wrongly_is_asked_about_twice_a_minute() -> 
 def test_an_answer_that_comes_late_closes_it_and_a_late_refusal_moves_nothing() -> None:
     async def check() -> None:
         told = Told()
-        target = shared(Function(), told)
-        mine = dispatcher("m", target, told)
+        late = [Turn(Refused(Outcome.THROTTLED, "late", 300.0))] * 100
+        boom = Turn(Errored(Outcome.FUNCTION_ERROR, "boom"))
+        target = shared(Function(in_turn([*late, boom, *[DOWN] * 100])), told)
+        mine = caller("m", target, told)
         await open_circuit(target)
         shut_for = target.circuit.shut_for
-        for _ in range(100):
-            hears(mine, Refused(Outcome.THROTTLED, "late", 300.0))
+        for _ in late:
+            await called(mine)
         assert target.circuit.shut_for == shut_for
-        hears(mine, Errored(Outcome.FUNCTION_ERROR, "boom"))
-        for _ in range(100):
-            hears(mine, REFUSED)
+        for _ in range(101):
+            await called(mine)
         assert not mine.circuit_open
         assert len(told.of(CircuitClosed)) == 1
 
@@ -354,7 +356,7 @@ def test_a_clock_that_goes_on_between_two_looks_does_not_leave_it_open_for_ever(
 
 
 class Violation(BaseException):
-    """No Exception, so that the dispatcher does not take it for the target's."""
+    """No Exception, so that the caller does not take it for the target's."""
 
 
 def must(truth: object, otherwise: str) -> None:
@@ -394,17 +396,17 @@ class Weather:
             return Refused(Outcome.UNREACHABLE, "down", asked)
         return Returned(b"")
 
-    async def batch(self, mine: Dispatcher, stop: Stop) -> None:
+    async def batch(self, mine: Caller, stop: Stop) -> None:
         """Asks until it is through, given up, stopped or cancelled."""
         while True:
-            async with mine.slot(stop, self.chance.choice([0.0, 1.0, 30.0, LONG])) as granted:
-                if granted:
-                    reply = await mine.invoke(CALL)
-                    hears(mine, reply)
-                    if isinstance(reply, Returned):
-                        self.ends["through"] += 1
-                        return
-            if stop.is_set() or not granted:
+            slot = await mine.slot(stop, self.chance.choice([0.0, 1.0, 30.0, LONG]))
+            if slot is not None:
+                with slot:
+                    verdict = await called(mine)
+                if not verdict.refused:
+                    self.ends["through"] += 1
+                    return
+            if stop.is_set() or slot is None:
                 self.ends["stopped" if stop.is_set() else "gave up"] += 1
                 return
             await stop.within(self.chance.choice([0.0, 1.0, 5.0]))
@@ -412,7 +414,7 @@ class Weather:
     async def play(self) -> None:
         told = Told()
         stops = [Stop() for _ in range(4)]
-        lanes = [dispatcher(f"m{number}", self.target, told) for number in range(4)]
+        lanes = [caller(f"m{number}", self.target, told) for number in range(4)]
         async with asyncio.TaskGroup() as tasks:
             begun: list[asyncio.Task[None]] = []
             for _ in range(120):

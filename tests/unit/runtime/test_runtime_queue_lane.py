@@ -9,7 +9,6 @@ import pytest
 from runtime_world import EPOCH, Function, NotedSource, Rig, Steady, Told, Wire, emptied, engine, now
 
 from esm.model import Errored, Outcome, Refused, Returned
-from esm.runtime.calling.dispatch import Dispatcher
 from esm.runtime.happenings import (
     Abandoned,
     Crashed,
@@ -21,6 +20,7 @@ from esm.runtime.happenings import (
     SourceRecovered,
 )
 from esm.runtime.plan import QueueOptions, QueuePlan
+from esm.runtime.queue.slots import Slots
 from esm.testing import loop
 from esm.testing.queue import FakeQueue, Faults
 from esm.testing.target import SUCCESS, Turn
@@ -203,10 +203,10 @@ async def test_the_slot_is_free_while_answered_messages_are_deleted_but_not_with
 
 def test_a_lane_that_breaks_leaves_all_slots_free_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken between taking a slot and the first step of the task that gives it back."""
-    began = Dispatcher.began
+    began = Slots.began
     left = iter([True, True, False])
 
-    def breaking(self: Dispatcher) -> None:
+    def breaking(self: Slots) -> None:
         began(self)
         if next(left, False):
             raise RuntimeError("planted")
@@ -220,7 +220,7 @@ def test_a_lane_that_breaks_leaves_all_slots_free_for_the_next(monkeypatch: pyte
         assert set(rig.function.given) == set(sent)
         assert rig.function.most_running == 2
 
-    monkeypatch.setattr(Dispatcher, "began", breaking)
+    monkeypatch.setattr(Slots, "began", breaking)
     loop.run(check())
 
 

@@ -11,16 +11,14 @@ import pytest
 from asyncio_throttle import throttler
 from runtime_world import Function, Told, now, world
 
-from esm.core.queue.judging import judge
-from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned
+from esm.model import Invocation
 from esm.ports import Pace, Target
-from esm.runtime.calling.dispatch import Dispatcher, SharedTarget
+from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.calling.slots import FairSlots
-from esm.runtime.plan import QueueOptions, TargetPlan
+from esm.runtime.plan import TargetPlan
 from esm.runtime.signals import Stop
 from esm.targets.rate import Rate
 from esm.testing import loop
-from esm.testing.target import SUCCESS, Turn, in_turn
 
 LONG = 1e6
 CALL = Invocation(b"[]", "orders", "batch", 1, "key")
@@ -341,125 +339,5 @@ def test_the_rate_is_kept_within_five_percent_over_ten_seconds(
         for begin in range(5, 50, 5):
             within = sum(begin <= at < begin + 10 for at in calls)
             assert within == pytest.approx(10 * per_second, rel=0.05, abs=1)
-
-    loop.run(check())
-
-
-# The dispatcher of one mapping
-
-
-class Broken:
-    """A target that breaks its contract."""
-
-    async def invoke(self, call: Invocation) -> Reply:
-        raise KeyError(call.batch_id)
-
-
-def dispatcher(target: SharedTarget, **options: int) -> Dispatcher:
-    return Dispatcher("orders", target, QueueOptions(**options), world(Told()))  # type: ignore[arg-type]
-
-
-async def invoked(mine: Dispatcher) -> Reply:
-    """One invocation, and what its outcome teaches."""
-    started = now()
-    async with mine.slot(Stop(), 0.0) as granted:
-        assert granted
-        reply = await mine.invoke(CALL)
-    mine.learn(judge((), reply, reports_failures=False, whole_groups=False), started)
-    return reply
-
-
-def test_a_refusal_leaves_one_batch_at_a_time_to_find_out() -> None:
-    async def check() -> None:
-        refused = Turn(Refused(Outcome.THROTTLED, "busy"))
-        mine = dispatcher(shared(1, Function(in_turn([SUCCESS, refused]))))
-        await invoked(mine)
-        for _ in range(3):
-            mine.began()
-        assert (mine.free, mine.limit) == (2, 5)
-        await invoked(mine)
-        assert (mine.free, mine.limit) == (0, 5)
-        for _ in range(3):
-            mine.ended()
-        assert mine.free == 1
-        await invoked(mine)
-        assert mine.free == 5
-
-    loop.run(check())
-
-
-def test_d1_who_shares_an_open_circuit_has_one_batch_for_a_probe_though_it_was_never_refused() -> None:
-    async def check() -> None:
-        target = shared(None, Function(lambda _: Turn(Refused(Outcome.UNREACHABLE, "down"))))
-        mine, other = dispatcher(target), dispatcher(target, starts_at=3)
-        while not mine.circuit_open:
-            await invoked(mine)
-            await asyncio.sleep(3.0)
-        assert (mine.shut_for is None, other.free) == (True, 1)
-        other.began()
-        assert other.free == 0
-
-    loop.run(check())
-
-
-@pytest.mark.parametrize("outcome", [Outcome.FUNCTION_ERROR, Outcome.TIMEOUT])
-def test_a_failure_halves_the_slots_and_successes_win_them_back(outcome: Outcome) -> None:
-    async def check() -> None:
-        turns = [Turn(Errored(outcome, "boom"))] + [Turn(Returned(b"not json"))] * 40
-        mine = dispatcher(shared(1, Function(in_turn(turns))), starts_at=8, concurrency=8)
-        assert mine.free == 8
-        await invoked(mine)
-        assert mine.free == 4
-        for _ in range(40):
-            await invoked(mine)
-        assert mine.free == 8
-
-    loop.run(check())
-
-
-def test_free_slots_are_those_not_in_flight_and_none_of_a_closed_target() -> None:
-    async def check() -> None:
-        mine = dispatcher(shared(), starts_at=2)
-        for free in (1, 0, 0):
-            mine.began()
-            assert mine.free == free
-        assert dispatcher(shared(0), starts_at=2).free == 0
-
-    loop.run(check())
-
-
-def test_d18_the_backlog_moves_the_limit() -> None:
-    async def check() -> None:
-        mine = dispatcher(shared(), concurrency=20)
-        mine.scarce(0.0)
-        assert mine.limit == 7
-        mine.busy(10.0)
-        mine.quiet(69.0)
-        assert mine.limit == 7
-        mine.quiet(70.0)
-        assert mine.limit == 5
-
-    loop.run(check())
-
-
-def test_a_target_that_raises_is_a_function_error_and_gives_its_slot_back() -> None:
-    async def check() -> None:
-        target = shared(1, Broken())
-        reply = await invoked(dispatcher(target))
-        assert reply == Errored(Outcome.FUNCTION_ERROR, "the target raised KeyError: 'batch'")
-        assert await slots(target) == 1
-
-    loop.run(check())
-
-
-def test_an_invocation_that_is_cancelled_gives_its_slot_back() -> None:
-    async def check() -> None:
-        target = shared(1, Function(lambda _: Turn(Returned(b""), LONG)))
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(invoked(dispatcher(target)))
-            await asyncio.sleep(1.0)
-            assert await slots(target) == 0
-            task.cancel()
-        assert await slots(target) == 1
 
     loop.run(check())
