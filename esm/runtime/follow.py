@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterab
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.core.reconcile import difference
 from esm.runtime.signals import Stop
 from esm.runtime.world import World
@@ -20,8 +20,6 @@ V = TypeVar("V")
 Run = Callable[[K, V, Stop], Awaitable[None]]
 
 _CALM = 60.0
-
-
 _BACKOFF = Backoff(base=1.0, cap=300.0)
 
 
@@ -34,14 +32,15 @@ class Barrier:
 
     async def run(self, key: K, value: V, run: Run[K, V], stop: Stop) -> None:
         """Runs `run` until it ends by itself or the stop comes, however often it fails before."""
-        failures = 0
+        failures = Failures()
         while not stop.is_set():
             started = self.world.monotonic()
             try:
                 await run(key, value, stop)
             except Exception as error:  # noqa: BLE001 -- this is the barrier
-                failures = 1 if self.world.monotonic() - started > _CALM else failures + 1
-                pause = _BACKOFF.pause(failures, self.world.chance())
+                if self.world.monotonic() - started > _CALM:
+                    failures.over()
+                pause = failures.another(_BACKOFF, self.world.chance())
                 self.report(key, first_of(error), pause)
                 await stop.within(pause)
             else:

@@ -1,11 +1,18 @@
-"""What a mapping tells of its source: that it cannot be used, why and for how long, and once that it can again."""
+"""What is told of a source: that it cannot be used, why and for how long, and once that it can again.
+
+Of a whole mapping by `SourceHealth`, of the reads of one lane by `ReadHealth`.
+"""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from esm.core.backoff import Backoff, Failures
 from esm.errors import Disconnected, StoreFailed
 from esm.runtime.happenings import Crashed, SourceFailed, SourceRecovered
 from esm.runtime.world import World
+
+_PASSING = Backoff(base=1.0, cap=60.0)
+_LASTING = Backoff(base=5.0, cap=300.0)
 
 
 @dataclass(slots=True)
@@ -40,3 +47,24 @@ class SourceHealth:
     def _failed(self, code: str, reason: str, pause: float) -> None:
         self._broken = True
         self.world.tell(SourceFailed(self.mapping, code, reason, pause))
+
+
+@dataclass(slots=True)
+class ReadHealth:
+    """Of one lane of `mapping`."""
+
+    mapping: str
+    world: World
+    _failures: Failures = field(default_factory=Failures, init=False)
+
+    def failed(self, problem: Disconnected) -> float:
+        """Seconds before it is read again: what only a person can mend is asked less often."""
+        pause = self._failures.another(_LASTING if problem.lasting else _PASSING, self.world.chance())
+        self.world.tell(SourceFailed(self.mapping, problem.code, problem.reason, pause))
+        return pause
+
+    def succeeded(self) -> None:
+        """A read came back."""
+        if self._failures.in_a_row:
+            self._failures.over()
+            self.world.tell(SourceRecovered(self.mapping))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from esm.checkpoint import Checkpoint
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.errors import StoreFailed
 from esm.runtime.lane_happenings import Committed
 from esm.runtime.log.row import HeldRow
@@ -39,12 +39,12 @@ class Committer:
     _asked: int = field(default=0, init=False)
     _written: int = field(default=0, init=False)
     _last: float = field(default=float("-inf"), init=False)
-    _failures: int = field(default=0, init=False)
+    _failures: Failures = field(default_factory=Failures, init=False)
 
     @property
     def is_failing(self) -> bool:
         """The store does not take our writes: nothing more should be begun."""
-        return self._failures > 0
+        return self._failures.in_a_row > 0
 
     def changed(self) -> None:
         """Something was finished: worth a write within the interval."""
@@ -100,12 +100,11 @@ class Committer:
         return True
 
     async def _failed(self, problem: StoreFailed) -> None:
-        self._failures += 1
         self.stall.begins("store", f"the store fails: {problem}")
-        await asyncio.sleep(_BACKOFF.pause(self._failures, self.world.chance()))
+        await asyncio.sleep(self._failures.another(_BACKOFF, self.world.chance()))
 
     async def _succeeded(self, number: int, checkpoint: Checkpoint) -> None:
-        self._failures = 0
+        self._failures.over()
         self._last = self.world.monotonic()
         self._written = number
         self.stall.ends("store")

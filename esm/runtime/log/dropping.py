@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.core.notice import Subject, notice
 from esm.errors import Undeliverable
 from esm.model import Drop, Lane, Notice
@@ -57,7 +57,7 @@ class Dropping:
         """The name of the destination that took it."""
         at, spare = self.world.wall(), self.world.new_id()
         said = notice(drop, self.lane, self.codec, self.subject, at=at, spare_id=spare)
-        failures = 0
+        failures = Failures()
         while not self.stop.is_set():
             for outlet in self.outlets:
                 for _ in range(_TRIES):
@@ -65,7 +65,6 @@ class Dropping:
                     if not why:
                         self.stall.ends("destination")
                         return outlet.name
-                    failures += 1
                     if await self._pause(outlet, drop, why, failures):
                         return None
             self.stall.begins("destination", f"no destination takes what was given up: {why}")
@@ -84,9 +83,9 @@ class Dropping:
             return f"{type(error).__name__}: {error}"
         return ""
 
-    async def _pause(self, outlet: Outlet, drop: Drop, why: str, failures: int) -> bool:
+    async def _pause(self, outlet: Outlet, drop: Drop, why: str, failures: Failures) -> bool:
         """True if the stop came."""
-        pause = _BACKOFF.pause(failures, self.world.chance())
+        pause = failures.another(_BACKOFF, self.world.chance())
         mapping, records = self.subject.mapping, len(drop.records)
         self.world.tell(DestinationFailed(mapping, self.lane.name, outlet.name, records, why, pause))
         return await self.stop.within(pause)

@@ -8,21 +8,19 @@ of what waits behind such records.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from esm.core.backoff import Backoff
 from esm.core.log.ledger import Ledger, weigh
 from esm.core.log.parts import Owner
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage
 from esm.ports import LogReader
-from esm.runtime.happenings import Filtered, Polled, SourceFailed, SourceRecovered
+from esm.runtime.happenings import Filtered, Polled
 from esm.runtime.lane_happenings import Crowded, RecordsLost
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogOptions
 from esm.runtime.signals import Bell, Stop
+from esm.runtime.source_health import ReadHealth
 from esm.runtime.world import World
 
-_UNREADABLE = Backoff(base=1.0, cap=60.0)
-_LASTING = Backoff(base=5.0, cap=300.0)
 _EMPTY_PAUSE = 1.0
 _LEAST_AHEAD, _MOST_AHEAD = 1_000, 10_000
 
@@ -47,8 +45,11 @@ class Feeder:
     children: Sequence[Lane] | None = field(default=None, init=False)
     asked: float | None = field(default=None, init=False)
     _bell: Bell = field(default_factory=Bell, init=False)
-    _failures: int = field(default=0, init=False)
+    _health: ReadHealth = field(init=False)
     _crowded: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._health = ReadHealth(self.mapping, self.world)
 
     def look_again(self) -> None:
         """Something left our hands, or a worker is free."""
@@ -103,7 +104,8 @@ class Feeder:
         except Disconnected as problem:
             page = await self._unreadable(problem)
         else:
-            self._readable_again(page)
+            self._health.succeeded()
+            self._note(page)
         finally:
             self._admit(page)
             self.memory.arrived(limit)
@@ -137,17 +139,10 @@ class Feeder:
         if isinstance(problem, LaneGone) and not self.is_listed():
             self.world.tell(RecordsLost(self.mapping, self.lane.name, 0))
             return LogPage(ended=True)
-        self._failures += 1
-        backoff = _LASTING if problem.lasting else _UNREADABLE
-        pause = backoff.pause(self._failures, self.world.chance())
-        self.world.tell(SourceFailed(self.mapping, problem.code, problem.reason, pause))
-        await self.stop.within(pause)
+        await self.stop.within(self._health.failed(problem))
         return LogPage()
 
-    def _readable_again(self, page: LogPage) -> None:
-        if self._failures:
-            self._failures = 0
-            self.world.tell(SourceRecovered(self.mapping))
+    def _note(self, page: LogPage) -> None:
         self.behind, self.end = page.behind, page.end
         count = len(page.records) + len(page.rejected)
         now = self.world.wall()

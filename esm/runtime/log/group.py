@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.errors import Disconnected
 from esm.model import Lane, Rebalance, Remark
 from esm.ports import GroupSource, LogReader, Membership, Outspoken
@@ -42,7 +42,7 @@ class GroupMapping:
     world: World
     _health: SourceHealth = field(init=False)
     _ours: Collection[str] = field(default=(), init=False)
-    _failures: int = field(default=0, init=False)
+    _failures: Failures = field(default_factory=Failures, init=False)
     _problem: Disconnected | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -58,8 +58,7 @@ class GroupMapping:
                             membership.listen(self._pass_on)
                         await self._follow(shared, membership, stop)
                 except* Disconnected as problems:
-                    self._failures += 1
-                    pause = _UNJOINED.pause(self._failures, self.world.chance())
+                    pause = self._failures.another(_UNJOINED, self.world.chance())
                     self._health.report("", first_of(problems), pause)
                     await stop.within(pause)
 
@@ -99,7 +98,7 @@ class GroupMapping:
         try:
             async for lanes in membership.lanes():
                 self._health.well_again()
-                self._failures = 0
+                self._failures.over()
                 self._ours = {lane.name for lane in lanes}
                 yield {lane.name: lane for lane in lanes}
         except Disconnected as problem:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 
 from esm.checkpoint import Start
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.core.log.lineage import (
     ENOUGH_LOOKS,
     EVERY_LANE,
@@ -88,13 +88,12 @@ class LogMapping:
 
     async def _begun(self, stop: Stop) -> bool:
         """Tries until it may begin; False if the stop came first."""
-        failures = 0
+        failures = Failures()
         while not stop.is_set():
             try:
                 await self._begin()
             except (Disconnected, StoreFailed, LostLease) as problem:
-                failures += 1
-                pause = _UNLISTED.pause(failures, self.world.chance())
+                pause = failures.another(_UNLISTED, self.world.chance())
                 self._health.report("", problem, pause)
                 await stop.within(pause)
             else:
@@ -111,18 +110,17 @@ class LogMapping:
 
     async def _list(self) -> None:
         """Follows what the source lists, as long as it takes: a listing that breaks stops no lane."""
-        failures = 0
+        failures = Failures()
         while True:
             try:
                 async for lanes in self.source.lanes():
-                    failures = 0
+                    failures.over()
                     self._health.well_again()
                     await self._make_way(lanes)
                     self._sightings = self._sightings.listing(lanes)
                     self._changed.ring()
             except Exception as problem:  # noqa: BLE001 -- a source that breaks its contract must not break the lanes
-                failures += 1
-                pause = _UNLISTED.pause(failures, self.world.chance())
+                pause = failures.another(_UNLISTED, self.world.chance())
                 self._health.report("", problem, pause)
                 await asyncio.sleep(pause)
             else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from esm.checkpoint import Checkpoint
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 from esm.errors import LaneGone, LostLease
 from esm.model import Lane
 from esm.ports import LogReader
@@ -67,14 +67,15 @@ class LaneRunner:
 
     async def _run(self, lane: Lane, stop: Stop) -> None:
         world = self.shared.world
-        failures = 0
+        failures = Failures()
         while not stop.is_set():
             opened = world.monotonic()
             try:
                 await self._open_lane(lane, stop)
             except* LostLease:
-                failures = 1 if world.monotonic() - opened > _CALM else failures + 1
-                pause = _TAKE_AGAIN.pause(failures, world.chance())
+                if world.monotonic() - opened > _CALM:
+                    failures.over()
+                pause = failures.another(_TAKE_AGAIN, world.chance())
                 world.tell(LaneLost(self.shared.plan.name, lane.name, pause))
                 if await stop.within(pause):
                     world.tell(LaneStopped(self.shared.plan.name, lane.name, None))

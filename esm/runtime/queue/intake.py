@@ -11,22 +11,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from esm.core.backoff import Backoff
 from esm.core.queue import concurrency, reading
 from esm.errors import Disconnected, OverLimit
 from esm.model import Page, Record
 from esm.ports import QueueReader
-from esm.runtime.happenings import BackPressure, Polled, SourceFailed, SourceRecovered
+from esm.runtime.happenings import BackPressure, Polled
 from esm.runtime.memory import Memory
 from esm.runtime.plan import QueueOptions
 from esm.runtime.queue.custody import Custody
 from esm.runtime.queue.slots import Slots
 from esm.runtime.sieve import Sieve
 from esm.runtime.signals import Bell, Stop
+from esm.runtime.source_health import ReadHealth
 from esm.runtime.world import World
 
-_UNREADABLE = Backoff(base=1.0, cap=60.0)
-_LASTING = Backoff(base=5.0, cap=300.0)
 _BUSY_WAIT = 1.0
 _EMPTY_PAUSE = 1.0
 _OVER_LIMIT_PAUSE = 1.0
@@ -53,7 +51,7 @@ class Intake:
     open_reads: int = field(default=0, init=False)
     _reserved: int = field(default=0, init=False)
     _discarding: int = field(default=0, init=False)
-    _failures: int = field(default=0, init=False)
+    _health: ReadHealth = field(init=False)
     _read_takes: float = field(default=0.0, init=False)
     _not_before: float = field(default=float("-inf"), init=False)
     _small_since: float = field(default=float("-inf"), init=False)
@@ -63,6 +61,7 @@ class Intake:
     def __post_init__(self) -> None:
         least, most = self.options.minimum_pollers, self.options.maximum_pollers
         self._pollers = reading.Pollers(least, most, least)
+        self._health = ReadHealth(self.mapping, self.world)
 
     def look_again(self) -> None:
         """Something changed that may give credit: a slot, room, an answer."""
@@ -140,7 +139,7 @@ class Intake:
         except Disconnected as problem:
             self._unreadable(problem)
         else:
-            self._readable_again()
+            self._health.succeeded()
             self._learn(page, limit, started)
             if dropped := self.sieve.dropped(self.custody.new(page.records)):
                 self._discarding += len(dropped)
@@ -191,16 +190,7 @@ class Intake:
             self._not_before = now + _OVER_LIMIT_PAUSE
             self.world.tell(BackPressure(self.mapping, problem.reason))
             return
-        self._failures += 1
-        backoff = _LASTING if problem.lasting else _UNREADABLE
-        pause = backoff.pause(self._failures, self.world.chance())
-        self._not_before = now + pause
-        self.world.tell(SourceFailed(self.mapping, problem.code, problem.reason, pause))
-
-    def _readable_again(self) -> None:
-        if self._failures:
-            self._failures = 0
-            self.world.tell(SourceRecovered(self.mapping))
+        self._not_before = now + self._health.failed(problem)
 
 
 def _without(page: Page, dropped: Sequence[Record]) -> Page:

@@ -5,7 +5,7 @@ from core_records import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.backoff import Backoff
+from esm.core.backoff import Backoff, Failures
 
 ALMOST_ONE = 1.0 - 2**-53
 
@@ -33,3 +33,11 @@ def test_no_pause_is_negative_or_above_the_cap_however_often_it_failed(
     base: float, cap: float, failures: int, chance: float
 ) -> None:
     assert 0.0 <= Backoff(base, cap).pause(failures, chance) <= cap
+
+
+def test_failures_in_a_row_wait_longer_until_one_goes_well() -> None:
+    failures, backoff = Failures(), Backoff(base=1.0, cap=60.0)
+    assert [failures.another(backoff, 0.5) for _ in range(3)] == [0.5, 1.0, 2.0]
+    assert failures.in_a_row == 3
+    failures.over()
+    assert (failures.in_a_row, failures.another(backoff, 0.5)) == (0, 0.5)
