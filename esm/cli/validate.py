@@ -12,7 +12,6 @@ from esm.cli.connect import Answer, ask_all
 from esm.config import Loaded, assemble, load
 from esm.config.assemble import has_positions
 from esm.config.stream_options import StreamOptions
-from esm.core.log.judging import INFINITE
 from esm.errors import ConfigError
 from esm.ports import Checkable
 from esm.stores import SqliteCheck, file_of
@@ -51,9 +50,7 @@ def _endless(loaded: Loaded) -> Iterator[str]:
     """AWS's defaults; what a queue without a redrive policy is, and worse, because nothing overtakes."""
     for name, mapping in loaded.config.mappings.items():
         options = mapping.options
-        if isinstance(options, StreamOptions) and (
-            options.maximum_retry_attempts == options.maximum_record_age_in_seconds == INFINITE
-        ):
+        if isinstance(options, StreamOptions) and options.retries is None and options.oldest is None:
             text = "a record that always fails holds up its shard until it has expired: set maximum_retry_attempts"
             yield f"{loaded.place_of(('mappings', name))}: mappings.{name}: {text}"
 

@@ -10,9 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 
 from esm.config.filters import FilterCriteria
 from esm.config.mapping_options import Count, ResponseTypes, Window, whole_seconds
-from esm.core.log.judging import INFINITE
 from esm.destinations.options import DestinationConfig
 from esm.options import Duration, Options
+
+INFINITE = -1
+"""AWS's word for no limit."""
 
 _YOUNGEST = 60
 _OLDEST = 604_800
@@ -120,3 +122,14 @@ class StreamOptions(Options):
 
     strict_aws: bool = False
     """Ours: refuse what AWS would not do, for what is to run on AWS too."""
+
+    @property
+    def retries(self) -> int | None:
+        """Deliveries after the first one, None for no limit."""
+        return None if self.maximum_retry_attempts == INFINITE else self.maximum_retry_attempts
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds after which a record is given up, None for never."""
+        age = self.maximum_record_age_in_seconds
+        return None if age == INFINITE else age

@@ -12,7 +12,6 @@ from esm.config.mapping_options import Count, whole_seconds
 from esm.config.nodes import Node
 from esm.config.report import Report
 from esm.config.stream_options import StreamOptions
-from esm.core.log.judging import INFINITE
 from esm.options import Duration
 
 _DEFAULT_WINDOW = 0.5
@@ -51,7 +50,7 @@ def check_topic(options: TopicOptions, body: Node, report: Report) -> None:
 def with_an_end(options: TopicOptions, body: Node, report: Report) -> TopicOptions:
     """Where there is a destination: infinite retries become ten, which is said (D14)."""
     given = body.entries.get(_RETRIES)
-    if options.maximum_retry_attempts != INFINITE or (given is not None and not options.strict_aws):
+    if options.retries is not None or (given is not None and not options.strict_aws):
         return options
     said = f"{_MOST_RETRIES}, as on AWS for a topic with an on-failure destination"
     instead = "" if options.strict_aws else f"; write {_RETRIES}: -1 for no limit"

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from esm.core.filtering import FilterSet
-from esm.core.log.judging import INFINITE
 from esm.ports import Destination, GroupSource, LaneStore, LogSource, Pace, QueueSource, Target
 
 
@@ -51,7 +50,7 @@ class LogOptions:
     """How the lanes of one log are driven. Durations in seconds.
 
     `parallelization_factor` is the batches of a lane in flight at once, order kept per key.
-    `maximum_retry_attempts` counts beyond the first delivery; it and `maximum_record_age` are -1 for no limit.
+    `maximum_retry_attempts` counts beyond the first delivery; it and `maximum_record_age` are None for no limit.
     `bisect` and `reports_failures` as on AWS. `checkpoint_interval` bounds how long what is finished stays
     unwritten; `wait` is how long a read may wait for its first record.
     """
@@ -59,8 +58,8 @@ class LogOptions:
     batch_size: int = 100
     window: float = 0.0
     parallelization_factor: int = 1
-    maximum_retry_attempts: int = INFINITE
-    maximum_record_age: float = INFINITE
+    maximum_retry_attempts: int | None = None
+    maximum_record_age: float | None = None
     bisect: bool = False
     reports_failures: bool = False
     checkpoint_interval: float = 1.0

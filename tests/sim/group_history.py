@@ -138,7 +138,7 @@ class GroupHistory:
             factor=10**6,
             retries=self.options.maximum_retry_attempts,
             whole_lane=self.options.parallelization_factor == 1,
-            exact_budget=self.options.maximum_record_age < 0,
+            exact_budget=self.options.maximum_record_age is None,
             forgets=self.room < 4096,
         )
         self.oracle = GroupOracle(self.group, self.records)
@@ -155,7 +155,7 @@ class GroupHistory:
             "window": chance.choice([0.0, 0.5, 2.0]),
             "parallelization_factor": chance.choice([1, 1, 2, 10, 100]),
             "maximum_retry_attempts": chance.choice([0, 1, 3]),
-            "maximum_record_age": chance.choice([-1, -1, -1, 60.0]),
+            "maximum_record_age": chance.choice([None, None, None, 60.0]),
             "bisect": chance.random() < 0.5,
             "reports_failures": chance.random() < 0.6,
             "checkpoint_interval": chance.choice([0.1, 1.0, 5.0]),
@@ -255,7 +255,7 @@ class GroupHistory:
     def _lose_text(self, lane: str) -> None:
         self.group.forget_text(lane)
         self.oracle.text_lost(lane)
-        self.records.cuts += self.options.maximum_retry_attempts + 1
+        self.records.cuts += (self.options.maximum_retry_attempts or 0) + 1
 
     async def _produce(self) -> None:
         for _ in range(self.chance.choice([10, 40, 90])):

@@ -91,7 +91,7 @@ class LogHistory:
             factor=10 if self.changes else self.options.parallelization_factor,
             retries=retries,
             whole_lane=self.options.parallelization_factor == 1 and not self.changes,
-            exact_budget=self.options.maximum_record_age < 0,
+            exact_budget=self.options.maximum_record_age is None,
         )
         self.store = FaultyStore(self.faults, self.oracle.committed)
         self.destination = FakeDestination(self.oracle, self.faults)
@@ -107,7 +107,7 @@ class LogHistory:
             "window": chance.choice([0.0, 0.0, 2.0]),
             "parallelization_factor": chance.choice([1, 1, 2, 10]),
             "maximum_retry_attempts": chance.choice([0, 1, 3]),
-            "maximum_record_age": chance.choice([-1, -1, -1, 60.0]),
+            "maximum_record_age": chance.choice([None, None, None, 60.0]),
             "bisect": chance.random() < 0.5,
             "reports_failures": chance.random() < 0.6,
             "checkpoint_interval": chance.choice([0.1, 1.0, 5.0]),

@@ -29,7 +29,7 @@ class LogOracle:
     log: FakeLog | FakeGroup
     most: int
     factor: int = 1
-    retries: int = -1
+    retries: int | None = None
     whole_lane: bool = False
     exact_budget: bool = True
     forgets: bool = False
@@ -73,7 +73,7 @@ class LogOracle:
         self._in_order(shard, ids)
         self._after_parents(shard)
         self.failures[tuple(ids)] += 1
-        if self.retries >= 0 and not self.forgets:
+        if self.retries is not None and not self.forgets:
             most = self.retries + 1 + self.cuts
             must(self.failures[tuple(ids)] <= most, f"{ids} delivered more often than {most} times")
 
@@ -101,7 +101,8 @@ class LogOracle:
             if self.newest.get(key) == entry:  # it succeeded once, and failed when it came again
                 self.newest[key] = self.last[key]
         if condition == "RetryAttemptsExhausted" and self.exact_budget:
-            least = self.retries + 1 - self.cuts
+            must(self.retries is not None, f"{ids} given up although there is no limit")
+            least = (self.retries or 0) + 1 - self.cuts
             must(self.failures[tuple(ids)] >= least, f"{ids} given up before {least} deliveries")
             cut_twice = self.failures[tuple(ids)] > 1 or self.cuts > 2  # a crash may come just before the call
             must(self.answered[tuple(ids)] or cut_twice, f"{ids} given up on one crash alone")

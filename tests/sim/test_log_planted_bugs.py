@@ -8,7 +8,7 @@ from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, Span
 from esm.core.log import checkpoints
-from esm.core.log.judging import INFINITE, LogVerdict, RetryRule, judge_log
+from esm.core.log.judging import LogVerdict, RetryRule, judge_log
 from esm.core.log.ledger import Ledger
 from esm.core.log.parts import Owner, Part
 from esm.core.log.restoring import Restoration, Restored
@@ -168,7 +168,7 @@ def test_a_call_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.timeout(300)
 def test_giving_up_on_a_crash_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(part: Part, rule: RetryRule) -> bool:
-        return rule.attempts != INFINITE and part.budget.attempts > rule.attempts
+        return rule.attempts is not None and part.budget.attempts > rule.attempts
 
     monkeypatch.setattr("esm.core.log.judging._is_spent", careless)
     assert seen(_play_slow, maximum_retry_attempts=0, bisect=False, batch_size=1)

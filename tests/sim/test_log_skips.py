@@ -61,7 +61,7 @@ class Witness:
 
 async def play(seed: int) -> int:
     """How many records the operator gave up."""
-    history = LogHistory(seed, maximum_retry_attempts=-1, maximum_record_age=-1)
+    history = LogHistory(seed, maximum_retry_attempts=None, maximum_record_age=None)
     history.oracle.exact_budget = False
     operator = Operator(history)
     history.destination = Witness(history.destination, operator)  # type: ignore[assignment]

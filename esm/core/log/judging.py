@@ -18,8 +18,6 @@ from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
 from esm.core.partial import Reports, Unreadable, by_offset, by_text, failed_ids
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
-INFINITE = -1
-
 _NO_PROGRESS = {
     Reports.LOWEST: "the first record was reported",
     Reports.LISTED: "every record was reported",
@@ -30,13 +28,13 @@ _A_MOMENT = 0.01
 class RetryRule(Struct, frozen=True):
     """When records of a log are given up.
 
-    N `attempts` beyond the first delivery, `age` in seconds since their arrival; both INFINITE for never. `bisect`
-    is BisectBatchOnFunctionError; `reports` is how ReportBatchItemFailures is meant, NONE without it: then the
+    N `attempts` beyond the first delivery, `age` in seconds since their arrival; both None for never. `bisect` is
+    BisectBatchOnFunctionError; `reports` is how ReportBatchItemFailures is meant, NONE without it: then the
     body of an answer is ignored completely.
     """
 
-    attempts: int = INFINITE
-    age: float = INFINITE
+    attempts: int | None = None
+    age: float | None = None
     bisect: bool = False
     reports: Reports = Reports.NONE
 
@@ -88,7 +86,7 @@ def doomed(part: Part, rule: RetryRule, now: float) -> Drop | None:
 
 def too_old_in(part: Part, rule: RetryRule, now: float) -> float | None:
     """Seconds until the first of its records is too old to be sent, None if none will ever be."""
-    if rule.age == INFINITE:
+    if rule.age is None:
         return None
     return max(0.0, min(record.arrived for record in part.records) + rule.age - now) + _A_MOMENT
 
@@ -155,12 +153,12 @@ def _halves(records: tuple[Record, ...]) -> tuple[Part, Part]:
 
 def _is_spent(part: Part, rule: RetryRule) -> bool:
     budget = part.budget
-    if rule.attempts == INFINITE or budget.attempts <= rule.attempts or budget.cuts == 1:
+    if rule.attempts is None or budget.attempts <= rule.attempts or budget.cuts == 1:
         return False
     return not rule.bisect or len(part.records) == 1
 
 
 def _expired(part: Part, rule: RetryRule, now: float) -> tuple[Record, ...]:
-    if rule.age == INFINITE:
+    if (age := rule.age) is None:
         return ()
-    return tuple([record for record in part.records if now - record.arrived > rule.age])
+    return tuple([record for record in part.records if now - record.arrived > age])

@@ -12,7 +12,7 @@ from esm.checkpoint import Checkpoint, Position
 from esm.core.batching import BatchRule, share
 from esm.core.buffers import KEYS, ONE_KEY, KeyedBuffer
 from esm.core.log.checkpoints import build
-from esm.core.log.judging import INFINITE, RetryRule, cut_off
+from esm.core.log.judging import RetryRule, cut_off
 from esm.core.log.packing import most_records
 from esm.core.log.parts import UNTRIED, Owner, Part, independent
 from esm.core.log.places import give_places, written
@@ -43,7 +43,7 @@ class LaneRule(Struct, frozen=True):
     @property
     def needs_places(self) -> bool:
         """There is a budget to be kept, and little room for it."""
-        return self.room is not None and self.retry.attempts != INFINITE
+        return self.room is not None and self.retry.attempts is not None
 
 
 class Admitted(Struct, frozen=True):

@@ -57,8 +57,8 @@ def test_what_is_not_said_has_awss_defaults(tmp_path: Path, source: str) -> None
     assert plan.options == LogOptions()
     assert (plan.options.batch_size, plan.options.maximum_retry_attempts, plan.options.maximum_record_age) == (
         100,
-        -1,
-        -1,
+        None,
+        None,
     )
     assert (plan.enabled, plan.on_failure, plan.annotate, plan.filters) == (True, (), False, None)
     assert plan.function == "http://f:8080/"
@@ -233,7 +233,7 @@ def test_destinations_and_their_fallbacks_in_order(tmp_path: Path) -> None:
 def test_no_limit_may_come_from_the_environment(tmp_path: Path) -> None:
     text = body(OLDEST, "maximum_record_age_in_seconds: ${AGE}", "maximum_retry_attempts: ${AGE}")
     options = planned(tmp_path, text).options
-    assert (options.maximum_record_age, options.maximum_retry_attempts) == (-1, -1)
+    assert (options.maximum_record_age, options.maximum_retry_attempts) == (None, None)
 
 
 def test_a_default_is_for_the_kinds_that_take_it(tmp_path: Path) -> None:

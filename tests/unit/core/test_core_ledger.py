@@ -384,7 +384,7 @@ class LedgerMachine(RuleBasedStateMachine):
         factor=st.sampled_from([1, 2, 10]),
         size=st.integers(1, 6),
         bisect=st.booleans(),
-        attempts=st.sampled_from([-1, 0, 2]),
+        attempts=st.sampled_from([None, 0, 2]),
         spans=st.sampled_from([0, 2, PLENTY]),
         reports=st.sampled_from([Reports.LOWEST, Reports.LISTED]),
         room=st.sampled_from([None, ONE_PLACE, ONE_PLACE + 40, 4096]),
@@ -394,7 +394,7 @@ class LedgerMachine(RuleBasedStateMachine):
         factor: int,
         size: int,
         bisect: bool,  # noqa: FBT001
-        attempts: int,
+        attempts: int | None,
         spans: int,
         reports: Reports,
         room: int | None,
