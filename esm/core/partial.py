@@ -6,24 +6,11 @@ success, what is full failure, what names failed items. Identifiers are compared
 
 import json
 from collections.abc import Callable, Collection
-from enum import StrEnum
 from typing import NoReturn
 
 import msgspec
 
 WHOLE_BATCH = "the whole batch is treated as failed"
-
-
-class Reports(StrEnum):
-    """How the answer of a log's function is read: not at all, or with what it lists to be sent again.
-
-    LOWEST: records are named by their sequence number, and everything from the lowest on is sent again (Kinesis,
-    DynamoDB Streams). LISTED: they are named by partition and offset, and only they are sent again (Kafka).
-    """
-
-    NONE = "none"
-    LOWEST = "lowest"
-    LISTED = "listed"
 
 
 class Unreadable(msgspec.Struct, frozen=True):

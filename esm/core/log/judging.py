@@ -9,14 +9,28 @@ docs/decisions (24, 37).
 """
 
 from collections.abc import Collection, Sequence
+from enum import StrEnum
 
 from msgspec import Struct, structs
 
 from esm.checkpoint import Budget
 from esm.core.log.parts import Part
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
-from esm.core.partial import Reports, Unreadable, by_offset, by_text, failed_ids
+from esm.core.partial import Unreadable, by_offset, by_text, failed_ids
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
+
+
+class Reports(StrEnum):
+    """How the answer of a log's function is read: not at all, or with what it lists to be sent again.
+
+    LOWEST: records are named by their sequence number, and everything from the lowest on is sent again (Kinesis,
+    DynamoDB Streams). LISTED: they are named by partition and offset, and only they are sent again (Kafka).
+    """
+
+    NONE = "none"
+    LOWEST = "lowest"
+    LISTED = "listed"
+
 
 _NO_PROGRESS = {
     Reports.LOWEST: "the first record was reported",

@@ -5,35 +5,44 @@ visibility timeout, a refusal holds the batch as it is because the function was 
 """
 
 from collections.abc import Collection, Sequence
+from enum import StrEnum
 
 from esm.core.partial import Unreadable, failed_ids
 from esm.model import Errored, Outcome, Record, Refused, Reply, Returned, Verdict
 
 
-def judge(records: Sequence[Record], reply: Reply, *, reports_failures: bool, whole_groups: bool) -> Verdict:
-    """The verdict on `records`, which the target answered with `reply`.
+class Reports(StrEnum):
+    """How the answer of a queue's function is read: not at all, or with what it lists as failed.
 
-    `reports_failures` is ReportBatchItemFailures; without it the body of an answer is ignored completely.
-    `whole_groups` extends a reported failure to what follows it in its group (`fifo_failure: group`, D6).
+    LISTED is ReportBatchItemFailures. GROUPS extends each reported failure to what follows it in its group
+    (`fifo_failure: group`, D6).
     """
+
+    NONE = "none"
+    LISTED = "listed"
+    GROUPS = "groups"
+
+
+def judge(records: Sequence[Record], reply: Reply, reports: Reports) -> Verdict:
+    """The verdict on `records`, which the target answered with `reply`."""
     match reply:
         case Refused(outcome=outcome, message=message, retry_after=asked):
             return Verdict(outcome, refused=tuple(records), retry_after=asked, why=message)
         case Errored(outcome=outcome, message=message):
             return Verdict(outcome, failed=tuple(records), why=message)
-        case Returned(payload=payload) if reports_failures:
-            return _answered(records, payload, whole_groups=whole_groups)
+        case Returned(payload=payload) if reports is not Reports.NONE:
+            return _answered(records, payload, reports)
         case _:
             return Verdict(Outcome.SUCCESS, done=tuple(records))
 
 
-def _answered(records: Sequence[Record], payload: bytes, *, whole_groups: bool) -> Verdict:
+def _answered(records: Sequence[Record], payload: bytes, reports: Reports) -> Verdict:
     reported = failed_ids(payload, {record.id for record in records})
     if isinstance(reported, Unreadable):
         return Verdict(Outcome.FUNCTION_ERROR, failed=tuple(records), why=reported.why)
     if not reported:
         return Verdict(Outcome.SUCCESS, done=tuple(records))
-    failed = rest_of_groups(records, reported) if whole_groups else reported
+    failed = rest_of_groups(records, reported) if reports is Reports.GROUPS else reported
     return Verdict(
         Outcome.PARTIAL,
         done=tuple(record for record in records if record.id not in failed),

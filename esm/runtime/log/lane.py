@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from esm.checkpoint import Checkpoint, Position
 from esm.core.batching import BatchRule, due_in, room_for
-from esm.core.log.judging import RetryRule
+from esm.core.log.judging import Reports, RetryRule
 from esm.core.log.ledger import LaneRule, Ledger
 from esm.core.log.packing import ROOM
 from esm.core.log.parts import Owner
 from esm.core.notice import Subject
-from esm.core.partial import Reports
 from esm.errors import LostLease, StoreFailed
 from esm.model import Lane, Record
 from esm.ports import GroupSource, LogReader

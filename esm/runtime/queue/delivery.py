@@ -9,14 +9,14 @@ once.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec import Struct
 
 from esm.core.breaker import pause_after
-from esm.core.queue.judging import judge
+from esm.core.queue.judging import Reports, judge
 from esm.model import Record, Verdict
 from esm.runtime.happenings import Paused
-from esm.runtime.plan import QueueOptions
 from esm.runtime.queue.custody import Custody
 from esm.runtime.queue.slots import Slots
 from esm.runtime.signals import Stop
@@ -38,7 +38,7 @@ class Delivery:
     mapping: str
     custody: Custody
     slots: Slots
-    options: QueueOptions
+    reports: Reports
     world: World
     stop: Stop
     reads_over: asyncio.Event
@@ -69,17 +69,8 @@ class Delivery:
 
     async def _invoke(self, batch_id: str, batch: Sequence[Record], attempt: int) -> Verdict:
         started = self.world.monotonic()
-        verdict = await self.slots.caller.call(
-            batch_id,
-            attempt,
-            batch,
-            lambda reply: judge(
-                batch,
-                reply,
-                reports_failures=self.options.reports_failures,
-                whole_groups=self.options.whole_groups,
-            ),
-        )
+        judged = partial(judge, batch, reports=self.reports)
+        verdict = await self.slots.caller.call(batch_id, attempt, batch, judged)
         self.slots.learn(verdict, started)
         return verdict
 

@@ -10,12 +10,13 @@ import asyncio
 from contextlib import ExitStack
 
 from esm.core.batching import BatchRule, due_in, room_for
+from esm.core.queue.judging import Reports
 from esm.errors import Disconnected
 from esm.model import Record
 from esm.ports import Measured, QueueReader
 from esm.runtime.happenings import Abandoned, QueueDepth
 from esm.runtime.memory import Memory
-from esm.runtime.plan import QueuePlan
+from esm.runtime.plan import QueueOptions, QueuePlan
 from esm.runtime.queue.custody import Custody
 from esm.runtime.queue.delivery import Answered, Delivery
 from esm.runtime.queue.intake import Intake
@@ -70,7 +71,7 @@ class QueueLane:
             mapping=plan.name,
             custody=self._custody,
             slots=slots,
-            options=options,
+            reports=reports_of(options),
             world=world,
             stop=stop,
             reads_over=self._intake.over,
@@ -193,3 +194,10 @@ class QueueLane:
             else:
                 self._world.tell(QueueDepth(self._mapping, backlog.visible, backlog.in_flight))
             await asyncio.sleep(_DEPTH_EVERY)
+
+
+def reports_of(options: QueueOptions) -> Reports:
+    """What the plan says, in the words of the core."""
+    if not options.reports_failures:
+        return Reports.NONE
+    return Reports.GROUPS if options.whole_groups else Reports.LISTED

@@ -7,7 +7,7 @@ from core_records import PATIENT, ids, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esm.core.queue.judging import judge, rest_of_groups
+from esm.core.queue.judging import Reports, judge, rest_of_groups
 from esm.model import Errored, Outcome, Record, Refused, Reply, Returned, Verdict
 
 BATCH = [record(1, "g"), record(2, "h"), record(3, "g"), record(4, "h")]
@@ -19,7 +19,7 @@ def naming(*identifiers: object) -> Returned:
 
 
 def reported(reply: Reply, batch: list[Record] = BATCH) -> Verdict:
-    return judge(batch, reply, reports_failures=True, whole_groups=False)
+    return judge(batch, reply, Reports.LISTED)
 
 
 SUCCESSES = {
@@ -55,10 +55,10 @@ def test_an_unreadable_answer_fails_all_and_says_why(payload: bytes, why: str) -
     assert why in verdict.why
 
 
-@pytest.mark.parametrize("reports_failures", [True, False])
+@pytest.mark.parametrize("reports", Reports)
 @pytest.mark.parametrize("outcome", [Outcome.FUNCTION_ERROR, Outcome.TIMEOUT])
-def test_row_15_a_function_that_threw_or_timed_out_fails_all(outcome: Outcome, *, reports_failures: bool) -> None:
-    verdict = judge(BATCH, Errored(outcome, "boom"), reports_failures=reports_failures, whole_groups=True)
+def test_row_15_a_function_that_threw_or_timed_out_fails_all(outcome: Outcome, reports: Reports) -> None:
+    verdict = judge(BATCH, Errored(outcome, "boom"), reports)
     assert verdict == Verdict(outcome, failed=tuple(BATCH), why="boom")
 
 
@@ -76,14 +76,14 @@ EVERY_ANSWER = [*SUCCESSES.values(), *(payload for payload, _ in FAILURES.values
 
 @pytest.mark.parametrize("payload", EVERY_ANSWER)
 def test_without_reported_failures_the_answer_is_ignored(payload: bytes) -> None:
-    verdict = judge(BATCH, Returned(payload), reports_failures=False, whole_groups=True)
+    verdict = judge(BATCH, Returned(payload), Reports.NONE)
     assert verdict == Verdict(Outcome.SUCCESS, done=tuple(BATCH))
 
 
-@pytest.mark.parametrize("reports_failures", [True, False])
+@pytest.mark.parametrize("reports", Reports)
 @pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.MISCONFIGURED, Outcome.UNREACHABLE])
-def test_a_refusal_holds_the_batch_as_it_is(outcome: Outcome, *, reports_failures: bool) -> None:
-    verdict = judge(BATCH, Refused(outcome, "busy", 3.0), reports_failures=reports_failures, whole_groups=True)
+def test_a_refusal_holds_the_batch_as_it_is(outcome: Outcome, reports: Reports) -> None:
+    verdict = judge(BATCH, Refused(outcome, "busy", 3.0), reports)
     assert verdict == Verdict(outcome, refused=tuple(BATCH), retry_after=3.0, why="busy")
 
 
@@ -93,13 +93,13 @@ def test_fifo_as_on_aws_later_successes_of_a_failed_group_are_done() -> None:
 
 
 def test_d6_whole_groups_fail_from_the_first_failure_on() -> None:
-    verdict = judge(BATCH, naming("m1"), reports_failures=True, whole_groups=True)
+    verdict = judge(BATCH, naming("m1"), Reports.GROUPS)
     assert verdict.outcome is Outcome.PARTIAL
     assert (ids(verdict.done), ids(verdict.failed)) == (["m2", "m4"], ["m1", "m3"])
 
 
 def test_d6_what_came_before_the_failure_in_its_group_is_done() -> None:
-    verdict = judge(BATCH, naming("m3"), reports_failures=True, whole_groups=True)
+    verdict = judge(BATCH, naming("m3"), Reports.GROUPS)
     assert (ids(verdict.done), ids(verdict.failed)) == (["m1", "m2", "m4"], ["m3"])
 
 
@@ -131,11 +131,11 @@ REPLIES = st.one_of(
 
 
 @PATIENT
-@given(records=KEYED, reply=REPLIES, reports_failures=st.booleans(), whole_groups=st.booleans())
+@given(records=KEYED, reply=REPLIES, reports=st.sampled_from(Reports))
 def test_done_failed_and_held_are_the_batch_in_order(
-    records: list[Record], reply: Reply, *, reports_failures: bool, whole_groups: bool
+    records: list[Record], reply: Reply, reports: Reports
 ) -> None:
-    verdict = judge(records, reply, reports_failures=reports_failures, whole_groups=whole_groups)
+    verdict = judge(records, reply, reports)
     parts = (verdict.done, verdict.failed, verdict.refused)
     assert sorted(each.seq for part in parts for each in part) == [each.seq for each in records]
     assert all(list(part) == sorted(part, key=lambda each: each.seq) for part in parts)
@@ -145,7 +145,7 @@ def test_done_failed_and_held_are_the_batch_in_order(
 @PATIENT
 @given(records=KEYED, reply=REPLIES)
 def test_whole_groups_only_ever_fails_more(records: list[Record], reply: Reply) -> None:
-    alone = judge(records, reply, reports_failures=True, whole_groups=False)
-    groups = judge(records, reply, reports_failures=True, whole_groups=True)
+    alone = judge(records, reply, Reports.LISTED)
+    groups = judge(records, reply, Reports.GROUPS)
     assert alone.outcome is groups.outcome
     assert set(ids(alone.failed)) <= set(ids(groups.failed))

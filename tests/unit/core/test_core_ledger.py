@@ -15,11 +15,11 @@ from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.core.log import checkpoints
-from esm.core.log.judging import LogVerdict, RetryRule, judge_log
+from esm.core.log.judging import LogVerdict, Reports, RetryRule, judge_log
 from esm.core.log.ledger import MOST_OWNERS, MOST_PAST_MARK, LaneRule, Ledger
 from esm.core.log.packing import HEADROOM, pack, part_size, unpack
 from esm.core.log.parts import Owner, Part
-from esm.core.partial import Reports, offset_id
+from esm.core.partial import offset_id
 from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
 
 FAILED = Errored(Outcome.FUNCTION_ERROR, "boom")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from esm.checkpoint import Budget
-from esm.core.log.judging import RetryRule, cut_off, doomed, judge_log, spent
+from esm.core.log.judging import Reports, RetryRule, cut_off, doomed, judge_log, spent
 from esm.core.log.parts import Part
-from esm.core.partial import Reports, offset_id
+from esm.core.partial import offset_id
 from esm.model import Drop, Errored, Outcome, Record, Refused, Reply, Returned
 
 REPORTS = RetryRule(reports=Reports.LOWEST)

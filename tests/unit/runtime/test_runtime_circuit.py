@@ -24,7 +24,7 @@ from runtime_world import (
     world,
 )
 
-from esm.core.queue.judging import judge
+from esm.core.queue.judging import Reports, judge
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned, Verdict
 from esm.ports import Pace, Target
 from esm.runtime.calling.caller import Caller
@@ -164,7 +164,7 @@ def caller(mapping: str, target: SharedTarget, told: Told) -> Caller:
 
 async def called(mine: Caller) -> Verdict:
     """With a slot in hand."""
-    return await mine.call("batch", 1, (), partial(judge, (), reports_failures=False, whole_groups=False))
+    return await mine.call("batch", 1, (), partial(judge, (), reports=Reports.NONE))
 
 
 async def keeps_calling(mine: Caller, stop: Stop, pause: float, calls: list[float] | None = None) -> None:

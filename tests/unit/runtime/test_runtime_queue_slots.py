@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from runtime_world import Function, Told, now, opening, world
 
-from esm.core.queue.judging import judge
+from esm.core.queue.judging import Reports, judge
 from esm.model import Errored, Invocation, Outcome, Refused, Reply, Returned, Verdict
 from esm.ports import Target
 from esm.runtime.calling.caller import Caller
@@ -45,9 +45,7 @@ async def invoked(mine: Slots) -> Verdict:
     slot = await mine.caller.slot(Stop(), 0.0)
     assert slot is not None
     with slot:
-        verdict = await mine.caller.call(
-            "batch", 1, (), partial(judge, (), reports_failures=False, whole_groups=False)
-        )
+        verdict = await mine.caller.call("batch", 1, (), partial(judge, (), reports=Reports.NONE))
     mine.learn(verdict, started)
     return verdict
 
