@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, generate_latest, gzip_accepted
 
 from esm.api.view import status_document
+from esm.runtime.happenings import MappingState
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.values import MappingStatus
 
@@ -85,6 +86,6 @@ class Api:
 
 
 def _unready(seen: MappingStatus) -> str:
-    if seen.state != "Enabled":
+    if seen.state is not MappingState.ENABLED:
         return f"the mapping is {seen.state}"
     return seen.last_processing_result if seen.blame else ""

@@ -20,7 +20,7 @@ from esm.config.models import Settings
 from esm.errors import ConfigError, StoreFailed
 from esm.ports import LaneStore, Target
 from esm.runtime.engine import Engine, Unsettled
-from esm.runtime.happenings import Happening, State, to_all
+from esm.runtime.happenings import Happening, MappingState, State, to_all
 from esm.runtime.plan import EnginePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.runtime.status.board import StatusBoard
@@ -31,7 +31,6 @@ from esm.telemetry.prometheus import PrometheusObserver
 
 OpensStore = Callable[[], AbstractAsyncContextManager[LaneStore]]
 
-_CREATING = "Creating"
 _MOST_NAMED = 1_000
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -104,7 +103,7 @@ class Daemon:
 
     def _notice_ready(self, happening: Happening) -> None:
         """The configuration is applied when every mapping has begun, however it fares then."""
-        if isinstance(happening, State) and happening.state != _CREATING:
+        if isinstance(happening, State) and happening.state is not MappingState.CREATING:
             self._creating.discard(happening.mapping)
             if not self._creating:
                 self._ready.set()

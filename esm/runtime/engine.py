@@ -14,7 +14,7 @@ from functools import partial
 from esm.runtime.calling.shared import SharedTarget
 from esm.runtime.calling.slots import FairSlots
 from esm.runtime.follow import Barrier, follow
-from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, State
+from esm.runtime.happenings import Abandoned, Crashed, Deleted, Happening, MappingState, State
 from esm.runtime.mapping import Company, MappingRun
 from esm.runtime.memory import Memory
 from esm.runtime.plan import EnginePlan, LogPlan, QueuePlan
@@ -52,7 +52,7 @@ class Engine:
     async def run(self) -> None:
         """Until `stop` is set and all has drained, or `grace` seconds after it."""
         for mapping in self.plan.mappings:
-            self.world.tell(State(mapping, "Creating"))
+            self.world.tell(State(mapping, MappingState.CREATING))
         async with AsyncExitStack() as opened:
             try:
                 async with asyncio.timeout(None) as self._patience:

@@ -5,6 +5,7 @@ carries everything its observers need, so that a log line and a counter can neve
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -159,10 +160,23 @@ class Crashed(Happening, frozen=True):
     pause: float
 
 
-class State(Happening, frozen=True):
-    """The mapping is now `state`, in AWS's words: Creating, Enabled, Disabling, Disabled."""
+class MappingState(StrEnum):
+    """The states of a mapping, in the words of the AWS API (`EventSourceMappingConfiguration.State`).
 
-    state: str
+    DELETED is told last of a mapping that is no longer configured: nobody shows it any more.
+    """
+
+    CREATING = "Creating"
+    ENABLED = "Enabled"
+    DISABLING = "Disabling"
+    DISABLED = "Disabled"
+    DELETED = "Deleted"
+
+
+class State(Happening, frozen=True):
+    """The mapping is now in `state`."""
+
+    state: MappingState
 
 
 class Abandoned(Happening, frozen=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from esm.ports import GroupSource, LaneStore
 from esm.runtime.calling.caller import Caller
 from esm.runtime.calling.shared import SharedTarget
-from esm.runtime.happenings import State
+from esm.runtime.happenings import MappingState, State
 from esm.runtime.log.group import GroupMapping
 from esm.runtime.log.mapping import LogMapping
 from esm.runtime.memory import Memory
@@ -38,15 +38,15 @@ class MappingRun:
         """Returns when every lane has drained."""
         name, tell = self.plan.name, self.company.world.tell
         if not self.plan.enabled:
-            tell(State(name, "Disabled"))
+            tell(State(name, MappingState.DISABLED))
             return
-        tell(State(name, "Enabled"))
-        withdraw = stop.then(lambda: tell(State(name, "Disabling")))
+        tell(State(name, MappingState.ENABLED))
+        withdraw = stop.then(lambda: tell(State(name, MappingState.DISABLING)))
         try:
             await self._discipline().run(stop)
         finally:
             withdraw()
-        tell(State(name, "Disabled"))
+        tell(State(name, MappingState.DISABLED))
 
     def _discipline(self) -> GroupMapping | LogMapping | QueueMapping:
         company, plan = self.company, self.plan

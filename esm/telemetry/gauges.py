@@ -78,7 +78,7 @@ def _state(seen: Mapping[str, MappingStatus]) -> Metric:
     )
     for mapping, status in seen.items():
         for state in STATES:
-            family.add_metric([mapping, state], float(status.state == state))
+            family.add_metric([mapping, state.value], float(status.state is state))
     return family
 
 

@@ -6,7 +6,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from esm.runtime.status.figures import LaneFigures
-from esm.runtime.status.values import LANE_STATES, LaneStatus, MappingStatus
+from esm.runtime.status.values import LaneState, LaneStatus, MappingStatus
 
 _FIGURES: dict[str, tuple[str, Callable[[LaneFigures], float | None]]] = {
     "esm_iterator_age_seconds": (
@@ -36,7 +36,7 @@ def lane_families(seen: Mapping[str, MappingStatus]) -> Iterable[Metric]:
     for metric, (text, figure) in _FIGURES.items():
         family = GaugeMetricFamily(metric, text, labels=["mapping", "lane"])
         for mapping, name, lane in lanes:
-            value = figure(lane.figures) if lane.state not in {"Lost", "Opening"} else None
+            value = figure(lane.figures) if lane.state not in {LaneState.LOST, LaneState.OPENING} else None
             if value is not None:
                 family.add_metric([mapping, name], value)
         yield family
@@ -49,7 +49,7 @@ def _offsets(lanes: Sequence[tuple[str, str, LaneStatus]]) -> Iterable[Metric]:
     for metric, (text, figure) in _OFFSETS.items():
         family = GaugeMetricFamily(metric, text, labels=["mapping", "topic", "partition"])
         for mapping, name, lane in lanes:
-            value = None if lane.state == "Lost" else figure(lane.figures)
+            value = None if lane.state is LaneState.LOST else figure(lane.figures)
             if value is not None:
                 topic, _, partition = name.rpartition("-")
                 family.add_metric([mapping, topic, partition], value)
@@ -67,6 +67,6 @@ def _states(lanes: Iterable[tuple[str, str, LaneStatus]]) -> Metric:
         labels=["mapping", "lane", "state"],
     )
     for mapping, name, lane in lanes:
-        for state in LANE_STATES:
-            family.add_metric([mapping, name, state], float(lane.state == state))
+        for state in LaneState:
+            family.add_metric([mapping, name, state.value], float(lane.state is state))
     return family

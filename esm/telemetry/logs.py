@@ -206,7 +206,7 @@ class LogObserver:
         self._write("error", event, told, reason, retry_in=told.pause, exc_info=told.error)
 
     def _state(self, told: State) -> None:
-        self._log.info("mapping changed its state", mapping=told.mapping, state=told.state)
+        self._log.info("mapping changed its state", mapping=told.mapping, state=told.state.value)
 
     def _abandoned(self, told: Abandoned) -> None:
         self._log.warning(

@@ -19,6 +19,7 @@ from esm.runtime.happenings import (
     Happening,
     Invoked,
     LetGo,
+    MappingState,
     Paused,
     Polled,
     Rejection,
@@ -29,7 +30,6 @@ from esm.runtime.happenings import (
 )
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.trouble import unsuccessful
-from esm.runtime.status.values import DELETED
 from esm.telemetry.gauges import BoardCollector
 from esm.telemetry.series import Families, Series
 
@@ -56,9 +56,9 @@ class PrometheusObserver:
         PlatformCollector(registry=self.registry)
 
     def tell(self, happening: Happening) -> None:
-        """Counts what happened; a new mapping gets all its series, State "Deleted" takes them away."""
+        """Counts what happened; a new mapping gets all its series, the state DELETED takes them away."""
         mapping = happening.mapping
-        if isinstance(happening, State) and happening.state == DELETED:
+        if isinstance(happening, State) and happening.state is MappingState.DELETED:
             gone = self._series.pop(mapping, None)
             if gone is not None:
                 gone.remove()

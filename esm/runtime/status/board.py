@@ -6,16 +6,15 @@ frozen value. Reading from another thread is safe: metrics are rendered off the 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from esm.model import Outcome
 from esm.runtime.happenings import (
     Crashed,
     Deleted,
     Filtered,
     Happening,
     Invoked,
+    MappingState,
     Polled,
     QueueDepth,
     Released,
@@ -36,9 +35,9 @@ from esm.runtime.lane_happenings import (
     Unstalled,
 )
 from esm.runtime.status.lane_notes import LaneNotes
+from esm.runtime.status.row import Concern, Row
 from esm.runtime.status.trouble import (
     Blame,
-    Trouble,
     answer_trouble,
     complaint,
     loss_trouble,
@@ -49,52 +48,9 @@ from esm.runtime.status.trouble import (
     stall_trouble,
     unsuccessful,
 )
-from esm.runtime.status.values import DELETED, STATES, Counts, Depth, LastError, Live, MappingStatus
+from esm.runtime.status.values import LastError, Live, MappingStatus
 
-_HIDING = ("source", "stall", "loss", "answer")
 _LOSS_LASTS = 900.0
-
-
-@dataclass(slots=True)
-class _Row:
-    """What is remembered of one mapping; of its `troubles`, in the order of `_HIDING`, the first is shown."""
-
-    state: str
-    state_since: float
-    result_since: float
-    worked: bool = False
-    troubles: dict[str, Trouble | None] = field(default_factory=lambda: dict.fromkeys(_HIDING))
-    last_error: LastError | None = None
-    last_reply: Mapping[str, str] = field(default_factory=dict)
-    polled: int = 0
-    filtered: int = 0
-    invoked: int = 0
-    failed_invoke: int = 0
-    deleted: int = 0
-    undeleted: int = 0
-    released: int = 0
-    invocations: dict[str, int] = field(default_factory=lambda: {outcome.value: 0 for outcome in Outcome})
-    visible: int | None = None
-    in_flight: int | None = None
-    oldest: float | None = None
-    assigned: int | None = None
-    polled_at: float = 0.0
-    live: Callable[[], Live] | None = None
-    lanes: LaneNotes = field(default_factory=LaneNotes)
-    dropped: int = 0
-    delivered_on_failure: int = 0
-    lost: int = 0
-    lost_at: float = 0.0
-
-    @property
-    def trouble(self) -> Trouble | None:
-        return next(filter(None, self.troubles.values()), None)
-
-    @property
-    def result(self) -> str:
-        if self.trouble is not None:
-            return f"PROBLEM: {self.trouble.text}"
-        return "OK" if self.worked else "No records processed"
 
 
 class StatusBoard:
@@ -102,8 +58,8 @@ class StatusBoard:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._rows: dict[str, _Row] = {}
-        self._notes: dict[type[Happening], Callable[[_Row, Any], None]] = {
+        self._rows: dict[str, Row] = {}
+        self._notes: dict[type[Happening], Callable[[Row, Any], None]] = {
             Crashed: self._unreadable,
             Deleted: self._deleted,
             Dropped: self._given_up,
@@ -126,8 +82,8 @@ class StatusBoard:
         }
 
     def tell(self, happening: Happening) -> None:
-        """Notes what happened; a mapping never heard of gets a row, State "Deleted" takes it away."""
-        if isinstance(happening, State) and happening.state == DELETED:
+        """Notes what happened; a mapping never heard of gets a row, the state DELETED takes it away."""
+        if isinstance(happening, State) and happening.state is MappingState.DELETED:
             self._rows.pop(happening.mapping, None)
             return
         row = self._row(happening.mapping)
@@ -147,54 +103,46 @@ class StatusBoard:
         if row is not None:
             row.live = row.visible = row.in_flight = row.oldest = row.assigned = None
             row.lanes = LaneNotes()
-            self._judge(row, "stall", None)
+            row.judge(Concern.STALL, None, self._wall())
 
     def mappings(self) -> Mapping[str, MappingStatus]:
         """All mappings as they are now, by name."""
         now = self._wall()
-        return {name: _view(row, now) for name, row in tuple(self._rows.items())}
+        return {name: row.view(now) for name, row in tuple(self._rows.items())}
 
     def mapping(self, name: str) -> MappingStatus | None:
         """One mapping as it is now, None if there is none of that name."""
         row = self._rows.get(name)
-        return None if row is None else _view(row, self._wall())
+        return None if row is None else row.view(self._wall())
 
-    def _row(self, mapping: str) -> _Row:
+    def _row(self, mapping: str) -> Row:
         row = self._rows.get(mapping)
         if row is None:
-            now = self._wall()
-            row = self._rows[mapping] = _Row(STATES[0], now, now)
+            row = self._rows[mapping] = Row(self._wall())
         return row
 
-    def _judge(self, row: _Row, kind: str, trouble: Trouble | None) -> None:
-        """The result has been what it is since it last changed its kind, not its wording."""
-        before = row.trouble and row.trouble.blame
-        row.troubles[kind] = trouble
-        if before != (row.trouble and row.trouble.blame):
-            row.result_since = self._wall()
-
-    def _state(self, row: _Row, told: State) -> None:
+    def _state(self, row: Row, told: State) -> None:
         if told.state != row.state:
             row.state = told.state
             row.state_since = self._wall()
 
-    def _polled(self, row: _Row, told: Polled) -> None:
+    def _polled(self, row: Row, told: Polled) -> None:
         """A read that comes back ends a problem of the source, as on AWS."""
         row.polled += told.records
         row.oldest = told.oldest if told.records else 0.0
         row.polled_at = self._wall()
-        if row.troubles["source"] is not None:
-            self._judge(row, "source", None)
-        if row.troubles["loss"] is not None and row.polled_at - row.lost_at >= _LOSS_LASTS:
-            self._judge(row, "loss", None)
+        if Concern.SOURCE in row.troubles:
+            row.judge(Concern.SOURCE, None, self._wall())
+        if Concern.LOSS in row.troubles and row.polled_at - row.lost_at >= _LOSS_LASTS:
+            row.judge(Concern.LOSS, None, self._wall())
 
-    def _readable(self, row: _Row, _: SourceRecovered) -> None:
-        self._judge(row, "source", None)
+    def _readable(self, row: Row, _: SourceRecovered) -> None:
+        row.judge(Concern.SOURCE, None, self._wall())
 
-    def _unreadable(self, row: _Row, told: SourceFailed | Crashed) -> None:
-        self._judge(row, "source", source_trouble(told))
+    def _unreadable(self, row: Row, told: SourceFailed | Crashed) -> None:
+        row.judge(Concern.SOURCE, source_trouble(told), self._wall())
 
-    def _invoked(self, row: _Row, told: Invoked) -> None:
+    def _invoked(self, row: Row, told: Invoked) -> None:
         row.invoked += told.records
         row.failed_invoke += unsuccessful(told)
         row.invocations[told.outcome] += 1
@@ -203,97 +151,55 @@ class StatusBoard:
         if not row.worked and reached(told):
             row.worked = True
             row.result_since = self._wall()
-        if answer != row.troubles["answer"]:
-            self._judge(row, "answer", answer)
+        if answer != row.troubles.get(Concern.ANSWER):
+            row.judge(Concern.ANSWER, answer, self._wall())
 
-    def _measured(self, row: _Row, told: QueueDepth) -> None:
+    def _measured(self, row: Row, told: QueueDepth) -> None:
         """An empty queue holds nothing that could fail, so a problem with its records is over.
 
         Otherwise a last message that went to the dead letters would leave its mapping a PROBLEM for ever.
         """
         row.visible, row.in_flight = told.visible, told.in_flight
         if told.visible == 0 and told.in_flight == 0:
-            self._judge(row, "answer", None)
+            row.judge(Concern.ANSWER, None, self._wall())
 
-    def _deleted(self, row: _Row, told: Deleted) -> None:
+    def _deleted(self, row: Row, told: Deleted) -> None:
         row.deleted += told.records
         row.undeleted += len(told.undeleted)
 
-    def _filtered(self, row: _Row, told: Filtered) -> None:
+    def _filtered(self, row: Row, told: Filtered) -> None:
         row.filtered += told.records
 
-    def _released(self, row: _Row, told: Released) -> None:
+    def _released(self, row: Row, told: Released) -> None:
         row.released += told.records
 
-    def _stalled(self, row: _Row, told: Stalled) -> None:
+    def _stalled(self, row: Row, told: Stalled) -> None:
         row.lanes.stalls(told.lane, told.why)
-        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+        row.judge(Concern.STALL, stall_trouble(row.lanes.stalled), self._wall())
 
-    def _lane_lost(self, row: _Row, told: LaneLost) -> None:
+    def _lane_lost(self, row: Row, told: LaneLost) -> None:
         row.lanes.is_lost(told.lane)
-        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+        row.judge(Concern.STALL, stall_trouble(row.lanes.stalled), self._wall())
 
-    def _goes_on(self, row: _Row, told: LaneHappening) -> None:
+    def _goes_on(self, row: Row, told: LaneHappening) -> None:
         row.lanes.is_over(told.lane)
-        self._judge(row, "stall", stall_trouble(row.lanes.stalled))
+        row.judge(Concern.STALL, stall_trouble(row.lanes.stalled), self._wall())
 
-    def _shared_out(self, row: _Row, told: Rebalanced) -> None:
+    def _shared_out(self, row: Row, told: Rebalanced) -> None:
         row.assigned = told.ours
 
-    def _losing(self, row: _Row, told: RecordsLost) -> None:
+    def _losing(self, row: Row, told: RecordsLost) -> None:
         """A loss is over at once, but whoever loses records will again: it is shown for a quarter of an hour."""
         row.lost += told.records
         row.lost_at = self._wall()
-        self._judge(row, "loss", loss_trouble(told))
+        row.judge(Concern.LOSS, loss_trouble(told), self._wall())
 
-    def _given_up(self, row: _Row, told: Dropped) -> None:
+    def _given_up(self, row: Row, told: Dropped) -> None:
         """What the function failed on is out of its way; AWS says OK then, too."""
         if told.delivered_to is None:
             row.dropped += told.records
         else:
             row.delivered_on_failure += told.records
-        answer = row.troubles["answer"]
+        answer = row.troubles.get(Concern.ANSWER)
         if answer is not None and answer.blame is Blame.FUNCTION:
-            self._judge(row, "answer", None)
-
-
-def _view(row: _Row, now: float) -> MappingStatus:
-    live = row.live() if row.live is not None else None
-    return MappingStatus(
-        state=row.state,
-        state_since=row.state_since,
-        last_processing_result=row.result,
-        result_since=row.result_since,
-        blame=row.trouble.blame if row.trouble else None,
-        last_error=row.last_error,
-        last_reply=shown_meta(row.last_reply),
-        counts=Counts(
-            polled=row.polled,
-            filtered=row.filtered,
-            invoked=row.invoked,
-            failed_invoke=row.failed_invoke,
-            deleted=row.deleted,
-            undeleted=row.undeleted,
-            released=row.released,
-            invocations=dict(row.invocations),
-            dropped=row.dropped,
-            delivered_on_failure=row.delivered_on_failure,
-            lost=row.lost,
-        ),
-        depth=Depth(row.visible, row.in_flight, _oldest(row, live, now)),
-        live=live,
-        lanes=row.lanes.statuses(live),
-        assigned=row.assigned,
-    )
-
-
-def _oldest(row: _Row, live: Live | None, now: float) -> float | None:
-    """The age that the last read saw; while records are held nothing is known to be done, so it grows.
-
-    None for a log: its last read was of any of its lanes, and each of them tells its own age.
-    """
-    if row.lanes.of_a_log:
-        return None
-    if row.oldest is None or live is None or not (live.gathered or live.concurrency):
-        return row.oldest
-    return row.oldest + max(0.0, now - row.polled_at)
+            row.judge(Concern.ANSWER, None, self._wall())

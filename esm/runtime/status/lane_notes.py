@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from esm.runtime.status.figures import LaneFigures
-from esm.runtime.status.values import LaneStatus, Live
+from esm.runtime.status.values import LaneState, LaneStatus, Live
 
 
 @dataclass(slots=True)
@@ -36,16 +36,16 @@ class LaneNotes:
 
     def statuses(self, live: Live | None) -> Mapping[str, LaneStatus]:
         """Each lane by name; may be called in another thread."""
-        lost = {name: LaneStatus("Lost", LaneFigures()) for name in tuple(self._lost)}
+        lost = {name: LaneStatus(LaneState.LOST, LaneFigures()) for name in tuple(self._lost)}
         running = live.lanes if live is not None else {}
         return lost | {name: LaneStatus(_state(seen), seen) for name, seen in running.items()}
 
 
-def _state(seen: LaneFigures) -> str:
+def _state(seen: LaneFigures) -> LaneState:
     if not seen.is_open:
-        return "Opening"
+        return LaneState.OPENING
     if seen.stalled:
-        return "Stalled"
+        return LaneState.STALLED
     if seen.crowded:
-        return "Crowded"
-    return "Retrying" if seen.attempts else "Reading"
+        return LaneState.CROWDED
+    return LaneState.RETRYING if seen.attempts else LaneState.READING

@@ -4,20 +4,30 @@ The board (`board`) makes them; nothing here changes.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from msgspec import Struct
 
+from esm.runtime.happenings import MappingState
 from esm.runtime.status.figures import LaneFigures
 from esm.runtime.status.trouble import Blame
 
-STATES = ("Creating", "Enabled", "Disabling", "Disabled")
-"""The states a mapping is shown in, words of the AWS API (`EventSourceMappingConfiguration.State`)."""
+STATES = tuple(state for state in MappingState if state is not MappingState.DELETED)
+"""The states a mapping is shown in."""
 
-LANE_STATES = ("Reading", "Opening", "Retrying", "Crowded", "Stalled", "Lost")
-"""The states of a log's lane, from well to ill; the first of the later ones that holds hides the earlier."""
 
-DELETED = "Deleted"
-"""The state that is told last of a mapping that is no longer configured: nobody shows it any more."""
+class LaneState(StrEnum):
+    """The states of a log's lane, from well to ill; a later one that holds hides the earlier.
+
+    LOST: somebody else writes its row.
+    """
+
+    READING = "Reading"
+    OPENING = "Opening"
+    RETRYING = "Retrying"
+    CROWDED = "Crowded"
+    STALLED = "Stalled"
+    LOST = "Lost"
 
 
 class Live(Struct, frozen=True):
@@ -79,9 +89,9 @@ class Depth(Struct, frozen=True):
 
 
 class LaneStatus(Struct, frozen=True):
-    """One lane of a log; `state` is one of `LANE_STATES`, Lost while somebody else writes its row."""
+    """One lane of a log."""
 
-    state: str
+    state: LaneState
     figures: LaneFigures
 
 
@@ -94,7 +104,7 @@ class MappingStatus(Struct, frozen=True):
     a group has given to us, None for what is no group's.
     """
 
-    state: str
+    state: MappingState
     state_since: float
     last_processing_result: str
     result_since: float

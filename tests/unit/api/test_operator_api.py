@@ -21,7 +21,7 @@ from esm.api.app import Api
 from esm.api.server import serve
 from esm.errors import ConfigError
 from esm.model import Outcome
-from esm.runtime.happenings import Deleted, Invoked, Polled, QueueDepth, SourceFailed, State, to_all
+from esm.runtime.happenings import Deleted, Invoked, MappingState, Polled, QueueDepth, SourceFailed, State, to_all
 from esm.runtime.lane_happenings import LaneLost
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.figures import LaneFigures
@@ -88,9 +88,9 @@ async def test_readyz_of_one_mapping_gives_the_reason(operator: Operator) -> Non
         async with operator.session.get("/readyz", params={"mapping": name}) as answer:
             return answer.status, await answer.text()
 
-    operator.tell(State("orders", "Creating"))
+    operator.tell(State("orders", MappingState.CREATING))
     assert await one("orders") == (503, "the mapping is Creating\n")
-    operator.tell(State("orders", "Enabled"))
+    operator.tell(State("orders", MappingState.ENABLED))
     assert await one("orders") == (200, "ready\n")
     operator.tell(called(Outcome.MISCONFIGURED))
     assert await one("orders") == (503, "PROBLEM: Target misconfigured: status 404\n")
@@ -103,13 +103,13 @@ async def test_readyz_of_one_mapping_gives_the_reason(operator: Operator) -> Non
 async def test_status_shows_every_mapping_in_awss_words(operator: Operator) -> None:
     operator.board.attach("orders", lambda: Live(1, 2, 3, 4, 5))
     for told in (
-        State("orders", "Enabled"),
+        State("orders", MappingState.ENABLED),
         Polled("orders", 10, 4.0),
         called(Outcome.SUCCESS),
         called(Outcome.UNREACHABLE),
         Deleted("orders", "b", 10, ()),
         QueueDepth("orders", 6, 7),
-        State("mails", "Disabled"),
+        State("mails", MappingState.DISABLED),
     ):
         operator.tell(told)
     status, body, content_type = await operator.ask("/status")
@@ -216,7 +216,7 @@ async def test_metrics_are_squeezed_on_request(operator: Operator, encoding: str
 
 
 async def test_some_metrics_can_be_asked_for_by_name(operator: Operator) -> None:
-    operator.tell(State("orders", "Enabled"))
+    operator.tell(State("orders", MappingState.ENABLED))
     _, body, _ = await operator.ask("/metrics?name[]=esm_pollers&name[]=esm_polled_events_total&name[]=unheard_of")
     names = {sample.name for family in text_string_to_metric_families(body) for sample in family.samples}
     assert names == {"esm_pollers", "esm_polled_events_total"}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from esm.cli.app import app
 from esm.model import Outcome
-from esm.runtime.happenings import Invoked, State
+from esm.runtime.happenings import Invoked, MappingState, State
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.figures import LaneFigures
 from esm.runtime.status.values import Live
@@ -49,7 +49,7 @@ def document() -> bytes:
     from esm.api.view import status_document
 
     board = StatusBoard(lambda: 1_700_000_000.0)
-    board.tell(State("orders", "Enabled"))
+    board.tell(State("orders", MappingState.ENABLED))
     outcome = Invoked(
         "orders",
         batch_id="b",

@@ -13,7 +13,7 @@ from esm.cli.app import app
 from esm.clients.http import Answered, Broken, Lapsed, Unreached
 from esm.core.partial import Unreadable, failed_ids
 from esm.model import Outcome, Refused, Reply, Returned
-from esm.runtime.happenings import SourceFailed, State
+from esm.runtime.happenings import MappingState, SourceFailed, State
 from esm.runtime.status.board import StatusBoard
 from esm.sources.kinesis.answers import read_records
 from esm.sources.kinesis.event import Encoder
@@ -133,7 +133,7 @@ def exposed() -> set[str]:
     """The names of everything that `/metrics` shows of a mapping that has met everything."""
     board = StatusBoard(time.time)
     observer = PrometheusObserver(board, "0", lambda: 0.0)
-    for told in (State("m", "Enabled"), SourceFailed("m", "X", "y", 1.0)):
+    for told in (State("m", MappingState.ENABLED), SourceFailed("m", "X", "y", 1.0)):
         board.tell(told)
         observer.tell(told)
     suffix = {"counter": "_total", "info": "_info"}

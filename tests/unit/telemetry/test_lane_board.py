@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from esm.model import Outcome
-from esm.runtime.happenings import Happening, Invoked, Polled, SourceFailed, State
+from esm.runtime.happenings import Happening, Invoked, MappingState, Polled, SourceFailed, State
 from esm.runtime.lane_happenings import (
     Bisected,
     Committed,
@@ -193,7 +193,7 @@ def test_of_several_states_the_worst_is_shown(board: StatusBoard, figures: LaneF
 
 
 def test_a_lost_lane_is_shown_until_it_is_taken_again_or_over(board: StatusBoard) -> None:
-    board.tell(State("stream", "Enabled"))
+    board.tell(State("stream", MappingState.ENABLED))
     for lane in ("s-1", "s-2"):
         board.tell(LaneLost("stream", lane, 10.0))
     assert {name: lane.state for name, lane in seen(board).lanes.items()} == {"s-1": "Lost", "s-2": "Lost"}

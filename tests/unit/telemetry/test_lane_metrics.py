@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from esm.runtime.happenings import Happening, State, to_all
+from esm.runtime.happenings import Happening, MappingState, State, to_all
 from esm.runtime.lane_happenings import (
     Bisected,
     Committed,
@@ -77,7 +77,7 @@ def scraped() -> Scraped:
 def test_what_happens_in_lanes_is_counted(
     scraped: Scraped, told: Sequence[Happening], name: str, labels: dict[str, str], value: float
 ) -> None:
-    scraped.tell(State("stream", "Enabled"))
+    scraped.tell(State("stream", MappingState.ENABLED))
     assert scraped.value(name, **labels) == 0
     for happening in told:
         scraped.tell(happening)
@@ -110,5 +110,5 @@ def test_a_deleted_mapping_leaves_nothing_of_its_lanes(scraped: Scraped) -> None
     for told in (TOLD, UNTOLD, FAILED, Retried("stream", "s-1", "b", 1, "unheard-of", 1, 1.0)):
         scraped.tell(told)
     assert scraped.value("esm_retries_total", reason="unheard-of") == 1
-    scraped.tell(State("stream", "Deleted"))
+    scraped.tell(State("stream", MappingState.DELETED))
     assert not [labels for _, labels in scraped.all() if dict(labels).get("mapping") == "stream"]

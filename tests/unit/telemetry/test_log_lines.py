@@ -22,6 +22,7 @@ from esm.runtime.happenings import (
     Happening,
     Invoked,
     LetGo,
+    MappingState,
     Paused,
     Polled,
     QueueDepth,
@@ -106,7 +107,7 @@ def text(log_format: Format, write: Callable[[Any], None], stream: io.StringIO |
         (BackPressure("orders", "120,000 in flight"), "warning"),
         (SourceRecovered("orders"), "info"),
         (Crashed("orders", ValueError("oops"), 1.0), "error"),
-        (State("orders", "Enabled"), "info"),
+        (State("orders", MappingState.ENABLED), "info"),
         (Abandoned("orders", ["m"]), "warning"),
     ],
 )

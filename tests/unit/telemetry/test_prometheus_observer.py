@@ -21,6 +21,7 @@ from esm.runtime.happenings import (
     Happening,
     Invoked,
     LetGo,
+    MappingState,
     Paused,
     Polled,
     QueueDepth,
@@ -108,7 +109,7 @@ def test_every_promised_metric_is_there(shown: Shown) -> None:
 
 
 def test_everything_starts_at_zero_so_that_rates_see_the_first_event(shown: Shown) -> None:
-    shown.tell(State("orders", "Creating"))
+    shown.tell(State("orders", MappingState.CREATING))
     samples = shown.samples()
     events = [value for (name, _), value in samples.items() if name.startswith("esm_") and "total" in name]
     assert len(events) > 20
@@ -156,8 +157,8 @@ def test_everything_starts_at_zero_so_that_rates_see_the_first_event(shown: Show
         ([Extended("orders", 5, 2, 3)], "esm_visibility_extensions_total", {"result": "failed"}, 3),
         ([SourceFailed("orders", "denied", "", 1.0)] * 2, "esm_source_errors_total", {"error": "denied"}, 2),
         ([BackPressure("orders", "too many")], "esm_source_errors_total", {"error": "OverLimit"}, 1),
-        ([State("orders", "Enabled")], "esm_mapping_state", {"state": "Enabled"}, 1),
-        ([State("orders", "Enabled")], "esm_mapping_state", {"state": "Creating"}, 0),
+        ([State("orders", MappingState.ENABLED)], "esm_mapping_state", {"state": "Enabled"}, 1),
+        ([State("orders", MappingState.ENABLED)], "esm_mapping_state", {"state": "Creating"}, 0),
         ([SourceFailed("orders", "denied", "", 1.0)], "esm_mapping_problem", {"blame": "source"}, 1),
         ([call(Outcome.THROTTLED)], "esm_mapping_problem", {"blame": "target"}, 1),
         ([call(Outcome.SUCCESS)], "esm_mapping_problem", {"blame": "target"}, 0),
@@ -166,7 +167,7 @@ def test_everything_starts_at_zero_so_that_rates_see_the_first_event(shown: Show
         ([Polled("orders", 1, 42.0)], "esm_queue_oldest_seconds", {}, 42),
         ([QueueDepth("orders", None, 0)], "esm_queue_visible", {}, None),
         ([QueueDepth("orders", 0, 0)], "esm_queue_visible", {}, 0),
-        ([State("orders", "Enabled")], "esm_queue_oldest_seconds", {}, None),
+        ([State("orders", MappingState.ENABLED)], "esm_queue_oldest_seconds", {}, None),
     ],
 )
 def test_happenings_are_counted(
@@ -186,10 +187,14 @@ def test_gauges_are_those_of_the_running_lane_and_zero_without_one(shown: Shown)
 
 
 def test_a_deleted_mapping_leaves_no_series(shown: Shown) -> None:
-    for told in (call(Outcome.SUCCESS), SourceFailed("orders", "denied", "", 1.0), State("mails", "Enabled")):
+    for told in (
+        call(Outcome.SUCCESS),
+        SourceFailed("orders", "denied", "", 1.0),
+        State("mails", MappingState.ENABLED),
+    ):
         shown.tell(told)
-    shown.tell(State("orders", "Deleted"))
-    shown.tell(State("never-there", "Deleted"))
+    shown.tell(State("orders", MappingState.DELETED))
+    shown.tell(State("never-there", MappingState.DELETED))
     mappings = {dict(labels).get("mapping") for _, labels in shown.samples()}
     assert mappings == {None, "mails"}
     shown.tell(call(Outcome.SUCCESS))
@@ -210,7 +215,7 @@ def test_several_engines_in_one_process_share_nothing() -> None:
 
 def test_both_formats_parse_with_awkward_names(shown: Shown) -> None:
     name = 'quo"te\\back\nline ü'
-    shown.tell(State(name, "Enabled"))
+    shown.tell(State(name, MappingState.ENABLED))
     assert ("esm_polled_events_total", frozenset({("mapping", name)})) in shown.samples()
     openmetrics = generate_openmetrics(shown.observer.registry).decode()  # type: ignore[no-untyped-call]
     families = parse_openmetrics(openmetrics)  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from esm.runtime.happenings import (
     Happening,
     Invoked,
     LetGo,
+    MappingState,
     Paused,
     Polled,
     QueueDepth,
@@ -120,14 +121,14 @@ EMPTY = QueueDepth("orders", 0, 0)
     ],
 )
 def test_the_result_follows_what_happened(board: StatusBoard, told: list[Happening], result: str) -> None:
-    assert after(board, State("orders", "Enabled"), *told) == result
+    assert after(board, State("orders", MappingState.ENABLED), *told) == result
     assert (seen(board).blame is not None) == result.startswith("PROBLEM")
 
 
 def test_states_have_a_since_and_begin_at_creating(board: StatusBoard, clock: Clock) -> None:
     board.tell(READ)
     assert (seen(board).state, seen(board).state_since) == ("Creating", 1_000.0)
-    for state in ("Enabled", "Enabled", "Disabling", "Disabled"):
+    for state in (MappingState.ENABLED, MappingState.ENABLED, MappingState.DISABLING, MappingState.DISABLED):
         clock.now += 10
         board.tell(State("orders", state))
     assert (seen(board).state, seen(board).state_since) == ("Disabled", 1_040.0)
@@ -205,7 +206,7 @@ def test_the_last_error_stays_when_it_is_over(board: StatusBoard, told: Happenin
         Paused("orders", "b", 10, 1.0),
         Deleted("orders", "b", 10, ()),
         Extended("orders", 10, 0, 0),
-        State("orders", "Disabled"),
+        State("orders", MappingState.DISABLED),
     ],
 )
 def test_what_goes_well_is_no_error(board: StatusBoard, told: Happening) -> None:
@@ -255,14 +256,14 @@ def test_what_the_queue_said_is_forgotten_with_the_lane(board: StatusBoard) -> N
 
 def test_mappings_do_not_touch_each_other_and_one_can_go(board: StatusBoard) -> None:
     after(board, FAILED)
-    board.tell(State("mails", "Enabled"))
+    board.tell(State("mails", MappingState.ENABLED))
     assert {name: view.blame for name, view in board.mappings().items()} == {
         "orders": Blame.FUNCTION,
         "mails": None,
     }
-    board.tell(State("orders", "Deleted"))
+    board.tell(State("orders", MappingState.DELETED))
     assert set(board.mappings()) == {"mails"}
-    board.tell(State("never-there", "Deleted"))
+    board.tell(State("never-there", MappingState.DELETED))
     assert set(board.mappings()) == {"mails"}
 
 
