@@ -78,13 +78,18 @@ class LogPage(Struct, frozen=True):
     end: int | None = None
 
 
+class RebalanceKind(StrEnum):
+    """A group gave us lanes, takes them away in order, or has taken them; as `esm_rebalances_total` names it."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+
+
 class Rebalance(Struct, frozen=True):
-    """A group gave us lanes ("assigned"), takes them away in order ("revoked"), or has taken them ("lost").
+    """A group shares its lanes out anew: what became of `lanes`; `ours` is how many we have from now on."""
 
-    `ours` is how many we have from now on.
-    """
-
-    kind: str
+    kind: RebalanceKind
     lanes: tuple[str, ...]
     ours: int
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from esm.checkpoint import Position
+from esm.model import RebalanceKind
 from esm.runtime.happenings import Happening
 
 
@@ -121,9 +122,9 @@ class NotMoving(LaneHappening, frozen=True):
 
 
 class Rebalanced(Happening, frozen=True):
-    """A group shares its lanes out anew: `lanes` were "assigned", "revoked" or "lost"; we have `ours` now."""
+    """A group shares its lanes out anew: what became of `lanes`; we have `ours` now."""
 
-    kind: str
+    kind: RebalanceKind
     lanes: Sequence[str]
     ours: int
 

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter
 
 from esm.core.notice import AGED, EXHAUSTED, TOO_LARGE
-from esm.model import Outcome
+from esm.model import Outcome, RebalanceKind
 from esm.runtime.happenings import Happening
 from esm.runtime.lane_happenings import (
     Bisected,
@@ -43,7 +43,7 @@ _LABELLED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "esm_rebalances": (
         "Times that a group gave lanes to us or took them away, by what it did",
         "kind",
-        ("assigned", "revoked", "lost"),
+        tuple(kind.value for kind in RebalanceKind),
     ),
 }
 

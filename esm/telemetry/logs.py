@@ -9,7 +9,7 @@ from typing import Any
 
 from structlog.types import FilteringBoundLogger
 
-from esm.model import Outcome
+from esm.model import Outcome, RebalanceKind
 from esm.runtime.happenings import (
     Abandoned,
     BackPressure,
@@ -117,7 +117,7 @@ class LogObserver:
 
     def _rebalanced(self, told: Rebalanced) -> None:
         """Each of them, because they explain what came twice."""
-        say = self._log.warning if told.kind == "lost" else self._log.info
+        say = self._log.warning if told.kind is RebalanceKind.LOST else self._log.info
         event = f"the group shares its partitions out: {told.kind}"
         say(event, mapping=told.mapping, lanes=_some(told.lanes), ours=told.ours)
 

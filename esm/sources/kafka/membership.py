@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from esm.checkpoint import Position
 from esm.clients.kafka import problem_of
 from esm.errors import Disconnected, LostLease
-from esm.model import Lane, Rebalance, Remark
+from esm.model import Lane, Rebalance, RebalanceKind, Remark
 from esm.sources.kafka.commits import Asked
 from esm.sources.kafka.event import Encoder, Envelope, lane_name, partition_of
 from esm.sources.kafka.feed import Feed, Parcel
@@ -117,12 +117,12 @@ class GroupMembership:
         """They are ours from now on."""
         lanes = lanes_of(self._envelope.topic, partitions)
         self.rows.gained(lanes)
-        self._become(self._ours | lanes, "assigned", lanes)
+        self._become(self._ours | lanes, RebalanceKind.ASSIGNED, lanes)
 
     def leaving(self, partitions: Collection[int], gone: Callable[[], None]) -> None:
         """They are about to be taken away."""
         lanes = lanes_of(self._envelope.topic, partitions)
-        self._become(self._ours - lanes, "revoked", lanes)
+        self._become(self._ours - lanes, RebalanceKind.REVOKED, lanes)
         self._going.append(_Going(lanes, self._told, gone))
         self._release()
 
@@ -130,7 +130,7 @@ class GroupMembership:
         """They are not ours any more."""
         lanes = lanes_of(self._envelope.topic, partitions)
         self.rows.left(lanes)
-        self._become(self._ours - lanes, "lost", lanes)
+        self._become(self._ours - lanes, RebalanceKind.LOST, lanes)
 
     def failed(self, problem: Exception) -> None:
         """The group has to be joined anew."""
@@ -177,7 +177,7 @@ class GroupMembership:
         if lane not in self._ours:
             raise LostLease(f"{lane} is not ours any more")
 
-    def _become(self, ours: frozenset[str], kind: str, lanes: Collection[str]) -> None:
+    def _become(self, ours: frozenset[str], kind: RebalanceKind, lanes: Collection[str]) -> None:
         self._ours = ours
         self._hand_on(ours)
         if lanes:

@@ -7,6 +7,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
+from esm.model import RebalanceKind
 from esm.runtime.lane_happenings import LaneStarted, Rebalanced, Remarked
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.figures import LaneFigures
@@ -30,7 +31,7 @@ def scraped() -> CollectorRegistry:
     board.attach("m", lambda: Live(lanes=LANES))
     for lane in LANES:
         board.tell(LaneStarted("m", lane, None, careful=False))
-    board.tell(Rebalanced("m", "assigned", ("my-topic-3", "my-topic-4"), 2))
+    board.tell(Rebalanced("m", RebalanceKind.ASSIGNED, ("my-topic-3", "my-topic-4"), 2))
     return registry
 
 
@@ -59,7 +60,7 @@ def test_partitions_that_the_group_gave_us() -> None:
 def test_rebalances_are_counted_by_kind() -> None:
     registry = CollectorRegistry()
     counts = LaneCounts(LaneFamilies(registry), "m")
-    for kind in ("assigned", "lost", "assigned"):
+    for kind in (RebalanceKind.ASSIGNED, RebalanceKind.LOST, RebalanceKind.ASSIGNED):
         counts.count(Rebalanced("m", kind, ("t-0",), 1))
     found = {
         kind: registry.get_sample_value("esm_rebalances_total", {"mapping": "m", "kind": kind})
@@ -71,8 +72,8 @@ def test_rebalances_are_counted_by_kind() -> None:
 @pytest.mark.parametrize(
     ("told", "level", "said"),
     [
-        (Rebalanced("m", "revoked", ("t-0",), 1), "info", {"lanes": ["t-0"], "ours": 1}),
-        (Rebalanced("m", "lost", ("t-0",), 0), "warning", {"lanes": ["t-0"], "ours": 0}),
+        (Rebalanced("m", RebalanceKind.REVOKED, ("t-0",), 1), "info", {"lanes": ["t-0"], "ours": 1}),
+        (Rebalanced("m", RebalanceKind.LOST, ("t-0",), 0), "warning", {"lanes": ["t-0"], "ours": 0}),
         (Remarked("m", "LATEST is ignored"), "warning", {"reason": "LATEST is ignored"}),
     ],
 )
@@ -91,5 +92,5 @@ def test_each_rebalance_is_told_however_soon_it_follows() -> None:
     with logging_to(stream, "json", "info", lambda: 1_700_000_000.0) as log:
         observer = LogObserver(log, lambda: 0.0)
         for lane in ("t-0", "t-1"):
-            observer.tell(Rebalanced("m", "lost", (lane,), 0))
+            observer.tell(Rebalanced("m", RebalanceKind.LOST, (lane,), 0))
     assert [json.loads(line)["lanes"] for line in stream.getvalue().splitlines()] == [["t-0"], ["t-1"]]
