@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`monotonic` and `wall` in seconds, `chance` uniform in [0, 1), `new_id` unique for ever."""
+    """`monotonic` and `wall` in seconds, `chance` uniform in [0, 1), `new_id` unique for ever.
+
+    All but `sleep` may be called in another thread.
+    """
 
     monotonic: Callable[[], float]
     wall: Callable[[], float]

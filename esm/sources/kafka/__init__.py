@@ -1,7 +1,5 @@
 """Topics of Apache Kafka, Amazon MSK and whatever speaks Kafka's protocol, shared out by a consumer group."""
 
-import time
-
 from esm.clients.aws import lease
 from esm.clients.kafka.msk import NO_SIGNER, has_signer
 from esm.core.filtering import KAFKA
@@ -10,7 +8,7 @@ from esm.sources.kafka.options import KafkaOptions, parse
 from esm.sources.kafka.permissions import permissions
 from esm.sources.kafka.source import KafkaSource
 from esm.sources.kafka.start import begin_at
-from esm.sources.kafka.world import World
+from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KafkaOptions", "KafkaSource"]
 
@@ -24,7 +22,7 @@ def _make(options: KafkaOptions, context: SourceContext) -> KafkaSource:
     if options.identity is not None and options.identity.mechanism == "AWS_MSK_IAM" and not has_signer():
         raise ValueError(NO_SIGNER)
     group = options.consumer_group_id or context.id
-    world = World(context.monotonic, time.time)
+    world = real_world(context.monotonic)
     return KafkaSource(options, options.reach(context.aws), lease, group=group, begin=begin, world=world)
 
 

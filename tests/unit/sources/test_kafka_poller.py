@@ -1,5 +1,6 @@
 """The thread of the consumer, step by step: orders, rebalances, back-pressure, and what goes wrong."""
 
+import asyncio
 import itertools
 from collections.abc import Callable, Collection
 from typing import Any
@@ -15,7 +16,7 @@ from esm.sources.kafka.event import Encoder, Envelope
 from esm.sources.kafka.feed import Feed
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.readings import Reading
-from esm.sources.kafka.world import World
+from esm.sources.world import World
 
 ENVELOPE = Envelope("b:1", TOPIC)
 
@@ -52,7 +53,7 @@ class Bench:
 
     def __init__(self, *script: Any, patience: float = 5.0) -> None:
         clock = itertools.count(0.0, 0.2)
-        self.world = World(lambda: next(clock), lambda: 1.5)
+        self.world = World(lambda: next(clock), lambda: 1.5, asyncio.sleep, lambda: 0.5, lambda: "id")
         self.told = Told()
         self.consumer = ScriptedConsumer(*script, lambda _: self.poller.close())
         self.poller = Poller(self.consumer.made, TOPIC, self.told, self._tell, self.world, patience=patience)
