@@ -1,17 +1,16 @@
 """The log discipline: one lane drives one target until it has ended or is told to stop.
 
-`Feeder` reads into the ledger; `_dispatch` gives owners their turns while a worker is free, first those that
-wait for another try, then fresh batches; the committer outlives both, so that the last mark is written. An owner
-that pauses holds no worker. Nothing fresh is begun while the store fails.
+`Feeder` reads into the ledger; `Workers` give owners their turns; the committer outlives both, so that the last
+mark is written. Nothing fresh is begun while the store fails.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from esm.checkpoint import Checkpoint, Position
-from esm.core.batching import BatchRule, due_in, room_for
+from esm.core.batching import BatchRule, room_for
 from esm.core.log.judging import Reports, RetryRule
 from esm.core.log.ledger import LaneRule, Ledger
 from esm.core.log.packing import ROOM
@@ -28,10 +27,11 @@ from esm.runtime.log.feeder import Feeder
 from esm.runtime.log.row import HeldRow
 from esm.runtime.log.stall import Stall
 from esm.runtime.log.turns import Turns
+from esm.runtime.log.workers import Workers
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
 from esm.runtime.sieve import Sieve
-from esm.runtime.signals import Bell, Stop
+from esm.runtime.signals import Stop
 from esm.runtime.status.figures import LaneFigures
 from esm.runtime.world import World
 
@@ -65,14 +65,21 @@ class LogLane:
         sieve = Sieve(plan.name, plan.source.codec, plan.filters, world)
         self._ledger = Ledger(row.found, self._rule, None if plan.filters is None else sieve.keeps)
         self._stall = Stall(plan.name, lane.name, world)
-        self._bell = Bell()
-        self._resting: list[Owner] = []
-        self._busy = 0
         self._closing = False
         self._careful_for = 0.0 if row.found.clean else _CAREFUL_INTERVALS * options.checkpoint_interval
         self._first_call: float | None = None
         self._oldest: Record | None = None
         self.lane = lane
+        self._workers = Workers(
+            ledger=self._ledger,
+            rule=self._rule,
+            memory=shared.memory,
+            world=world,
+            stop=stop,
+            turn=self._turn,
+            turn_over=self._turn_over,
+            is_failing=lambda: self._committer.is_failing,
+        )
         self.feeder = Feeder(
             mapping=plan.name,
             lane=lane,
@@ -82,7 +89,7 @@ class LogLane:
             options=options,
             world=world,
             stop=stop,
-            idle_workers=self._idle,
+            idle_workers=self._workers.idle,
             is_listed=is_listed,
             admitted=self._admitted,
         )
@@ -93,7 +100,7 @@ class LogLane:
             interval=options.checkpoint_interval,
             stall=self._stall,
             world=world,
-            wake=self._bell.ring,
+            wake=self._workers.look_again,
         )
         self._turns = self._turns_of(shared)
 
@@ -113,7 +120,7 @@ class LogLane:
             world=world,
             stop=self._stop,
             is_careful=self._is_careful,
-            rest=self._rest,
+            rest=self._workers.rest,
         )
 
     @property
@@ -155,7 +162,7 @@ class LogLane:
                 upkeep.create_task(self._committer.run())
                 async with asyncio.TaskGroup() as work:
                     work.create_task(self.feeder.run())
-                    work.create_task(self._dispatch(work))
+                    work.create_task(self._workers.run(work))
                 self._closing = True
                 self._committer.close()
         except asyncio.CancelledError:
@@ -173,44 +180,12 @@ class LogLane:
                 async with asyncio.timeout(_LAST_WORDS):
                     await self._row.commit(self._snapshot())
 
-    async def _dispatch(self, work: asyncio.TaskGroup) -> None:
-        while not self._stop.is_set() and not self._ledger.is_finished:
-            await self._bell.heard(self._start_what_is_due(work))
+    def _turn(self, owner: Owner) -> Awaitable[None]:
+        return self._turns.take(owner)
 
-    def _start_what_is_due(self, work: asyncio.TaskGroup) -> float | None:
-        """Gives free workers something to do; returns seconds until there may be more, None if a ring tells."""
-        while self._idle():
-            now = self._world.monotonic()
-            owner = min(self._resting, key=_due, default=None)
-            if owner is not None and owner.due <= now:
-                self._resting.remove(owner)
-            elif (fresh_in := self._fresh_in(now)) == 0:
-                owner = self._ledger.take(self._idle())
-            else:
-                waits = [] if fresh_in is None else [fresh_in]
-                return min([*waits, owner.due - now] if owner is not None else waits, default=None)
-            self._busy += 1
-            work.create_task(self._take_turn(owner))
-        return None
-
-    def _fresh_in(self, now: float) -> float | None:
-        """Seconds until a fresh batch is due; None if none will be before something else happens."""
-        ledger = self._ledger
-        if not ledger.may_hand_out or self._committer.is_failing:
-            return None
-        full = self._memory.full or ledger.has_ended or ledger.is_crowded
-        return due_in(ledger.buffer, self._rule.batch, now, room_is_full=full)
-
-    async def _take_turn(self, owner: Owner) -> None:
-        try:
-            await self._turns.take(owner)
-        finally:
-            self._busy -= 1
-            self._oldest = self._ledger.oldest
-            self._wake()
-
-    def _idle(self) -> int:
-        return self._rule.factor - self._busy
+    def _turn_over(self) -> None:
+        self._oldest = self._ledger.oldest
+        self.feeder.look_again()
 
     def _is_careful(self) -> bool:
         """From the first call on, however long that had to wait: it may be the one that killed us."""
@@ -219,12 +194,7 @@ class LogLane:
             self._first_call = now
         return now < self._first_call + self._careful_for
 
-    def _rest(self, owner: Owner) -> None:
-        self._resting.append(owner)
-        self._bell.ring()
-
     def _admitted(self, owners: Sequence[Owner]) -> None:
-        self._resting += owners
         for owner in owners:
             budget = owner.first.budget
             if budget.cuts:
@@ -234,14 +204,14 @@ class LogLane:
         if self._ledger.has_ended or self._ledger.mark != self._written_at():
             self._committer.changed()
         self._oldest = self._ledger.oldest
-        self._bell.ring()
+        self._workers.rest(*owners)
 
     def _written_at(self) -> Position | None:
         checkpoint = self._row.row.checkpoint
         return None if checkpoint is None else checkpoint.at
 
     def _wake(self) -> None:
-        self._bell.ring()
+        self._workers.look_again()
         self.feeder.look_again()
 
     def _snapshot(self) -> Checkpoint:
@@ -268,7 +238,3 @@ def rule_of(plan: LogPlan) -> LaneRule:
         ),
         ROOM if is_topic else None,
     )
-
-
-def _due(owner: Owner) -> float:
-    return owner.due
