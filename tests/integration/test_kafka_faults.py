@@ -1,13 +1,16 @@
 """Brokers that fail in the middle of it: nothing is lost, nothing is stuck, and what comes twice has a reason."""
 
 import itertools
+import threading
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 from kafka_members import Member, each_once, in_thread, member, source_of, until
 
 from esm.runtime.happenings import SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import Committed, LaneLost, Stalled
+from esm.sources.kafka import readings
+from esm.sources.kafka.readings import Readings
 from servers import Server
 from servers.kafka_evictions import evict
 from servers.kafka_mock import MockKafka, Request
@@ -105,6 +108,32 @@ async def test_what_is_under_way_when_the_partitions_are_lost_comes_again(
         one.open.set()
         await until(lambda: len(one.events) == 5)
     assert one.offsets == {0: [*range(5)]}
+
+
+async def test_a_partition_that_was_paused_when_it_was_lost_is_read_when_it_comes_back(
+    kafka: Server, make_topic: TopicMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paused because its lane has far too much; the other one, which is empty, keeps the polls going."""
+    monkeypatch.setattr(readings, "_ROOM", 200_000)
+    monkeypatch.setattr(readings, "_LEAST_ROOM", 100_000)
+    balance, is_paused = Readings.balance, threading.Event()
+
+    def balanced(self: Readings, consumer: Consumer) -> None:
+        balance(self, consumer)
+        if any(reading.is_paused for reading in self._open.values()):
+            is_paused.set()
+
+    monkeypatch.setattr(Readings, "balance", balanced)
+    topic, group = await in_thread(make_topic, kafka.address, partitions=2), "paused-and-lost"
+    await in_thread(topic.produce, [Record(b"x" * 1000, partition=0)] * 5000)
+    async with member(source_of(topic, group, settings=QUICK, drain=0.5)) as one:
+        one.open.clear()
+        await until(is_paused.is_set)
+        (id_,) = await in_thread(topic.members, group)
+        await in_thread(evict, kafka.address, group, id_)
+        await until(lambda: one.rebalances == ["assigned", "lost", "assigned"])
+        one.open.set()
+        await until(lambda: set(one.offsets.get(0, ())) == {*range(5000)}, "the partition stays silent")
 
 
 async def test_a_coordinator_that_moves(kafka_mock: MockKafka, topic: Topic) -> None:
