@@ -159,3 +159,19 @@ async def test_brokers_that_are_gone_for_a_while(kafka_mock: MockKafka, topic: T
         await until(lambda: len(one.events) == 40)
         assert one.all_told(SourceRecovered)
     assert each_once(one) == {0: list(range(20)), 1: list(range(20))}
+
+
+async def test_brokers_that_come_back_are_noticed_where_nothing_is_written(
+    kafka_mock: MockKafka, topic: Topic
+) -> None:
+    def is_at_the_end(one: Member) -> bool:
+        status = one.engine.board.mapping("m")
+        return status is not None and [lane.figures.behind for lane in status.lanes.values()] == [0.0, 0.0]
+
+    await in_thread(topic.produce, records(20))
+    async with member(source_of(topic, "g", settings={**QUICK, "reconnect.backoff.max.ms": 500})) as one:
+        await until(lambda: len(one.events) == 20 and is_at_the_end(one))
+        kafka_mock.down()
+        await until(lambda: one.all_told(SourceFailed))
+        kafka_mock.up()
+        await until(lambda: one.all_told(SourceRecovered), "they are back, and nobody is told")

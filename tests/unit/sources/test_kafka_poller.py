@@ -323,17 +323,21 @@ def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> 
     assert (problem.code, problem.lasting) == (name, True)
 
 
-def test_brokers_that_are_all_down_are_a_trouble_until_something_comes() -> None:
+@pytest.mark.parametrize("mends", [[message(0, 1)], lambda consumer: setattr(consumer, "is_down", False)])
+def test_brokers_that_are_all_down_are_a_trouble_until_they_are_heard_of(mends: Any) -> None:
+    """By a record, or where none is written because they answer again."""
     troubles: list[Disconnected | None] = []
     bench = Bench()
 
     def down(consumer: ScriptedConsumer) -> None:
+        consumer.is_down = True
         consumer.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
 
     def look(_: ScriptedConsumer) -> None:
         troubles.append(bench.poller.trouble)
 
-    bench.consumer.script.extendleft([look, [message(0, 1)], look, down, waits, bench.open(0), assign(0)])
+    long = [waits] * 10
+    bench.consumer.script.extendleft([look, *long, mends, look, *long, down, waits, bench.open(0), assign(0)])
     bench.run()
     assert [each and each.code for each in troubles] == ["unreachable", None]
 
