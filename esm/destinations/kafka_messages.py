@@ -8,11 +8,11 @@ say what went wrong, are our addition: AWS tells of none.
 import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from esm.clients.kafka.producing import Outgoing
 from esm.core.notice import EXHAUSTED, EXTENSION, text_of, without_records
+from esm.core.notice_times import with_milliseconds
 from esm.errors import Undeliverable
 from esm.model import Notice
 
@@ -120,8 +120,7 @@ def _own(headers: Sequence[Mapping[str, Sequence[int] | None]]) -> Headers:
 
 def _time(milliseconds: int, otherwise: float) -> str:
     """A record without a timestamp has a negative one."""
-    seconds = milliseconds / 1000 if milliseconds >= 0 else otherwise
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return with_milliseconds(milliseconds / 1000 if milliseconds >= 0 else otherwise)
 
 
 def _fitting(candidates: Iterator[Outgoing], limit: int) -> Outgoing:

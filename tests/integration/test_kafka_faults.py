@@ -1,13 +1,16 @@
 """Brokers that fail in the middle of it: nothing is lost, nothing is stuck, and what comes twice has a reason."""
 
 import itertools
+import threading
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 from kafka_members import Member, each_once, in_thread, member, source_of, until
 
 from esm.runtime.happenings import SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import Committed, LaneLost, Stalled
+from esm.sources.kafka import readings
+from esm.sources.kafka.readings import Readings
 from servers import Server
 from servers.kafka_evictions import evict
 from servers.kafka_mock import MockKafka, Request
@@ -107,6 +110,32 @@ async def test_what_is_under_way_when_the_partitions_are_lost_comes_again(
     assert one.offsets == {0: [*range(5)]}
 
 
+async def test_a_partition_that_was_paused_when_it_was_lost_is_read_when_it_comes_back(
+    kafka: Server, make_topic: TopicMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paused because its lane has far too much; the other one, which is empty, keeps the polls going."""
+    monkeypatch.setattr(readings, "_ROOM", 200_000)
+    monkeypatch.setattr(readings, "_LEAST_ROOM", 100_000)
+    balance, is_paused = Readings.balance, threading.Event()
+
+    def balanced(self: Readings, consumer: Consumer) -> None:
+        balance(self, consumer)
+        if any(reading.is_paused for reading in self._open.values()):
+            is_paused.set()
+
+    monkeypatch.setattr(Readings, "balance", balanced)
+    topic, group = await in_thread(make_topic, kafka.address, partitions=2), "paused-and-lost"
+    await in_thread(topic.produce, [Record(b"x" * 1000, partition=0)] * 5000)
+    async with member(source_of(topic, group, settings=QUICK, drain=0.5)) as one:
+        one.open.clear()
+        await until(is_paused.is_set)
+        (id_,) = await in_thread(topic.members, group)
+        await in_thread(evict, kafka.address, group, id_)
+        await until(lambda: one.rebalances == ["assigned", "lost", "assigned"])
+        one.open.set()
+        await until(lambda: set(one.offsets.get(0, ())) == {*range(5000)}, "the partition stays silent")
+
+
 async def test_a_coordinator_that_moves(kafka_mock: MockKafka, topic: Topic) -> None:
     await in_thread(topic.produce, records(20))
     kafka_mock.coordinate("g", 1)
@@ -130,3 +159,19 @@ async def test_brokers_that_are_gone_for_a_while(kafka_mock: MockKafka, topic: T
         await until(lambda: len(one.events) == 40)
         assert one.all_told(SourceRecovered)
     assert each_once(one) == {0: list(range(20)), 1: list(range(20))}
+
+
+async def test_brokers_that_come_back_are_noticed_where_nothing_is_written(
+    kafka_mock: MockKafka, topic: Topic
+) -> None:
+    def is_at_the_end(one: Member) -> bool:
+        status = one.engine.board.mapping("m")
+        return status is not None and [lane.figures.behind for lane in status.lanes.values()] == [0.0, 0.0]
+
+    await in_thread(topic.produce, records(20))
+    async with member(source_of(topic, "g", settings={**QUICK, "reconnect.backoff.max.ms": 500})) as one:
+        await until(lambda: len(one.events) == 20 and is_at_the_end(one))
+        kafka_mock.down()
+        await until(lambda: one.all_told(SourceFailed))
+        kafka_mock.up()
+        await until(lambda: one.all_told(SourceRecovered), "they are back, and nobody is told")

@@ -12,6 +12,7 @@ from esm.core.batching import PAYLOAD_LIMIT
 from esm.model import Invocation, Reply, Returned
 from esm.runtime.lane_happenings import Dropped
 from servers import Server
+from servers.raw_headers import produce_with_header
 from servers.topics import Record, Topic, TopicMaker
 
 NUMBERS = itertools.count()
@@ -94,6 +95,16 @@ async def test_what_has_no_key_no_value_or_empty_ones(topic: Topic, group: str) 
         {"value": "eA==", "headers": []},
         {"key": "aw==", "value": "eA==", "headers": [{"a": []}, {"a": None}, {"b": [49]}]},
     ]
+
+
+async def test_a_header_with_a_name_that_is_not_text(topic: Topic, group: str) -> None:
+    """Brokers take it; the rest of the partition comes all the same, also where the loop that reads it is warm."""
+    await in_thread(topic.produce, [b"before"] * 100)
+    await in_thread(produce_with_header, topic, b"\xff\xfe", b"it")
+    await in_thread(topic.produce, [b"behind"])
+    *before, it, behind = await delivered(topic, group, 102)
+    assert (base64.b64decode(it["value"]), it["headers"]) == (b"it", [{"\ufffd": None}])
+    assert [event["headers"] for event in (*before, behind)] == [[]] * 101
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])

@@ -6,7 +6,7 @@ it is read; base64 and JSON are one step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from esm.core.batching import PAYLOAD_LIMIT
 from esm.core.filtering import view_of
+from esm.core.notice_times import with_milliseconds
 from esm.core.partial import offset_id
 from esm.model import Lane, Record, Rejected
 
@@ -32,6 +33,10 @@ Headers = list[dict[str, list[int] | None]]
 
 
 _NO_HEADERS: Headers = []
+_UNREADABLE = [("\N{REPLACEMENT CHARACTER}", None)]
+"""Stands for all headers of a record that has one whose name is not UTF-8: the client gives none of them."""
+
+_read_headers: Any = Message.headers
 
 
 class _Fragment(Struct, gc=False):
@@ -109,8 +114,8 @@ class KafkaCodec:
             lane.name: {
                 "firstRecordOffset": str(first.position),
                 "lastRecordOffset": str(last.position),
-                "firstRecordTimestamp": _to_the_millisecond(first.arrived),
-                "lastRecordTimestamp": _to_the_millisecond(last.arrived),
+                "firstRecordTimestamp": with_milliseconds(first.arrived),
+                "lastRecordTimestamp": with_milliseconds(last.arrived),
             }
         }
         return {"KafkaBatchInfo": info}
@@ -141,11 +146,10 @@ class Encoder:
         rejected: list[Rejected] = []
         size, room = 0, self._room
         topic, partition, prefix, header = self._topic, self._partition, self._prefix, self._header
-        for seq, message in enumerate(messages, self._seq):
+        for seq, message, headers in zip(count(self._seq), messages, _headers_of(messages), strict=False):
             offset: int = message.offset()  # type: ignore[assignment]
             kind, milliseconds = message.timestamp()
             key: Any = message.key()
-            headers: Any = message.headers()
             event = _encode(
                 _Fragment(
                     topic,
@@ -161,7 +165,8 @@ class Encoder:
             id_ = f"{prefix}{offset}"
             # Without a key there is no order to keep, so such a record has one of its own (docs/decisions: 34).
             ordering = id_ if key is None else key.decode("latin-1")
-            record = Record(seq, id_, ordering, milliseconds / 1000 if kind else now, read, event, header, offset)
+            arrived = milliseconds / 1000 if kind and milliseconds >= 0 else now
+            record = Record(seq, id_, ordering, arrived, read, event, header, offset)
             length = len(event)
             size += length
             if length > room:
@@ -187,10 +192,23 @@ def too_large(size: int, room: int) -> str:
     return f"the event of this record alone takes {size:,} bytes of {room:,}"
 
 
+def _headers_of(messages: Sequence[Message]) -> list[Any]:
+    """Of each; None where there are none.
+
+    For a name that is not UTF-8 the client library sets an error and returns a list with a hole all the same. Who
+    calls it from a loop in Python is given that list, and touching it ends the process. Called from C, as here, it
+    is the error; to ask a second time would be the list again.
+    """
+    found: list[Any] = []
+    rest = map(_read_headers, messages)
+    while len(found) < len(messages):
+        try:
+            found += rest
+        except (SystemError, UnicodeError):
+            found.append(_UNREADABLE)
+    return found
+
+
 def _signed(headers: Sequence[tuple[str, bytes | None]]) -> Headers:
     """Java's bytes, from -128 to 127; a header's value may be null."""
     return [{name: None if value is None else memoryview(value).cast("b").tolist()} for name, value in headers]
-
-
-def _to_the_millisecond(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

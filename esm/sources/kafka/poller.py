@@ -7,6 +7,7 @@ thread never waits for the event loop but in a rebalance, and there no longer th
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -20,6 +21,7 @@ from esm.sources.world import World
 _AT_ONCE = 1_000
 _BUSY, _IDLE = 0.01, 0.1
 _CALM = 2.0
+_LOOK_EVERY, _LOOK = 2.0, 0.5
 
 
 class Listener(Protocol):
@@ -64,7 +66,8 @@ class Poller:
         self._wakeup = threading.Event()
         self._owned: set[int] = set()
         self._closing = False
-        self._polled = self._last_busy = float("-inf")
+        self._polled = self._last_busy = self._looked = float("-inf")
+        self._is_cut_off = False
         self.readings = Readings(tell, world)
         self.commits = Commits(self._owned, world.monotonic)
         self.trouble: Disconnected | None = None
@@ -119,6 +122,7 @@ class Poller:
         self._obey(consumer)
         self.commits.send(consumer)
         self.readings.balance(consumer)
+        self._look_for_brokers(consumer)
         if (are_full := self.readings.are_full) and self._world.monotonic() - self._polled < _IDLE:
             self._wakeup.wait(_IDLE)
             return
@@ -135,6 +139,19 @@ class Poller:
             self._orders.popleft()(consumer)
             self._note_busy()
 
+    def _look_for_brokers(self, consumer: Consumer) -> None:
+        """Once they were gone: where nothing is written, nothing else tells that they are back."""
+        now = self._world.monotonic()
+        if not self._is_cut_off or now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        with suppress(KafkaException):
+            consumer.list_topics(self._topic, timeout=_LOOK)
+            self._is_well()
+
+    def _is_well(self) -> None:
+        self._is_cut_off, self.trouble = False, None
+
     def _timeout(self) -> float:
         """A poll cannot be interrupted, so what is asked meanwhile has to wait for its end."""
         busy = not self.commits.is_idle or self._world.monotonic() - self._last_busy < _CALM
@@ -146,7 +163,7 @@ class Poller:
     def _route(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         wrong = self.readings.route(consumer, messages)
         if len(wrong) < len(messages):
-            self.trouble = None
+            self._is_well()
         for message, error in wrong:
             if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                 self._mend(consumer, message)
@@ -167,7 +184,7 @@ class Poller:
         if error.fatal():
             self._tell(self._listener.failed, problem_of(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN or is_lasting(error):  # noqa: SLF001
-            self.trouble = problem_of(error)
+            self._is_cut_off, self.trouble = True, problem_of(error)
 
     # Rebalances
 

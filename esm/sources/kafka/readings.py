@@ -45,6 +45,8 @@ class Readings:
         """Raises `KafkaException`."""
         place = reading.place
         consumer.incremental_assign([TopicPartition(place.topic, place.partition, reading.offset)])
+        consumer.resume([place])  # the client keeps the pause of a partition that was taken away and came back
+        reading.is_paused = False
         self._open[place.partition] = reading
 
     def shut(self, consumer: Consumer, partition: int, feed: Feed) -> None:

@@ -150,6 +150,11 @@ def test_a_record_without_timestamp_has_that_of_the_document() -> None:
     assert document(message)["KafkaBatchInfo"]["recordInfo"]["timestamp"] == "2019-11-14T00:38:06.021Z"
 
 
+def test_a_time_that_no_calendar_has_is_told() -> None:
+    (message,) = messages_of(notice(record(timestamp=1_545_084_650_987_000)), "document", LIMIT)
+    assert document(message)["KafkaBatchInfo"]["recordInfo"]["timestamp"] == "50931-10-14T04:49:47.000Z"
+
+
 def test_iam_needs_to_write_to_the_topic() -> None:
     arn = "arn:aws:kafka:eu-west-1:123456789012:cluster/c/uuid-2"
     options = KafkaOptions.model_validate({"cluster_arn": arn, "topic": "failed"})

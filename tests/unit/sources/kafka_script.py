@@ -20,6 +20,7 @@ class ScriptedConsumer:
         self.committed: list[tuple[str, dict[int, int]]] = []
         self.refusal: int | None = None
         self.bounds = (0, 1000)
+        self.is_down = False
         self.closed = False
         self.callbacks: Mapping[str, Any] = {}
         self.group: Mapping[str, Any] = {}
@@ -58,6 +59,10 @@ class ScriptedConsumer:
 
     def get_watermark_offsets(self, place: TopicPartition, **how: Any) -> tuple[int, int]:
         return self.bounds
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        if self.is_down:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> list[TopicPartition] | None:
         how = "sent" if asynchronous else "waited for"

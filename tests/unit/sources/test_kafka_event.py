@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from esm.core.batching import PAYLOAD_LIMIT
 from esm.core.filtering import KAFKA, FilterSet
 from esm.model import Lane, Record
+from esm.sources.kafka import event as event_module
 from esm.sources.kafka.event import Encoder, Envelope, KafkaCodec
 
 SELF = Envelope("b1:9092,b2:9092", "my-topic")
@@ -86,6 +87,30 @@ def test_a_record_without_a_time_arrived_now() -> None:
     assert json.loads(record.event)["timestampType"] == "NO_TIMESTAMP_TYPE"
 
 
+def test_a_time_before_1970_is_none() -> None:
+    """Kafka writes -1 for a record that has none, also where it says that the producer gave it."""
+    (record,) = records(message(timestamp=(1, -1)))
+    assert record.arrived == 9.0
+
+
+def test_a_header_with_a_name_that_is_not_text_does_not_stop_the_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the client library makes of it; it is asked once, because the second answer ends the process."""
+    asked: list[int | None] = []
+
+    def headers(given: Message) -> Any:
+        asked.append(given.offset())
+        if given.offset() == 16:
+            raise SystemError("returned a result with an exception set")
+        return given.headers()
+
+    monkeypatch.setattr(event_module, "_read_headers", headers)
+    made = records(message(15), message(16), message(17, headers=[("a", b"1")]))
+    assert [json.loads(record.event)["headers"] for record in made] == [[], [{"\ufffd": None}], [{"a": [49]}]]
+    assert asked == [15, 16, 17]
+
+
 def test_one_that_is_too_large_is_rejected_with_its_number() -> None:
     encoder = Encoder(SELF, 3)
     made, rejected, _ = encoder.encode([message(1), message(2, value=b"x" * PAYLOAD_LIMIT), message(3)], 0.0, 0.0)
@@ -123,6 +148,14 @@ def test_a_batch_is_described_in_awss_words() -> None:
             },
         }
     }
+
+
+def test_a_time_that_no_calendar_has_can_be_described() -> None:
+    """Some write microseconds instead of milliseconds, and what cannot be told of is never given up."""
+    made = records(message(15, timestamp=(1, 1_545_084_650_987_000)), message(16, timestamp=(1, 2**63 - 1)))
+    (told,) = KafkaCodec(lambda: SELF).describe(Lane("my-topic-3"), made)["KafkaBatchInfo"]["recordsInfo"].values()
+    assert told["firstRecordTimestamp"] == "50931-10-14T04:49:47.000Z"
+    assert told["lastRecordTimestamp"].endswith("Z")
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,34 @@ async def test_a_partition_with_far_too_much_is_paused_and_resumed(monkeypatch: 
     assert seen == [{0}, set()]
 
 
+@pytest.mark.parametrize("comes_back", ["assigned", "opened"])
+async def test_a_pause_does_not_outlive_a_partition_that_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch, comes_back: str
+) -> None:
+    """The client remembers a pause beyond the assignment that it was of: such a partition would stay silent."""
+    monkeypatch.setattr(readings, "_ROOM", 2000)
+    monkeypatch.setattr(readings, "_LEAST_ROOM", 1000)
+    bench = Bench()
+    seen: list[set[int]] = []
+
+    def shut(_: ScriptedConsumer) -> None:
+        feed = bench.feeds[0]
+        bench.poller.order(lambda consumer: bench.poller.readings.shut(consumer, 0, feed))
+
+    def look(consumer: ScriptedConsumer) -> None:
+        seen.append(set(consumer.paused))
+
+    again: dict[str, list[Any]] = {
+        "assigned": [waits, bench.open(0, 4), assign(0), lambda c: c.revoke(0)],
+        "opened": [waits, bench.open(0, 4), shut],
+    }
+    large = [message(0, number, b"x" * 600) for number in range(4)]
+    steps = [look, *again[comes_back], look, waits, large, bench.open(1), bench.open(0), assign(0, 1)]
+    bench.consumer.script.extendleft(steps)
+    bench.run()
+    assert seen == [{0}, set()]
+
+
 def test_while_no_lane_has_room_one_message_is_polled_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readings, "_ROOM", 1000)
     monkeypatch.setattr(readings, "_LEAST_ROOM", 1000)
@@ -296,17 +324,21 @@ def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> 
     assert (problem.code, problem.lasting) == (name, True)
 
 
-def test_brokers_that_are_all_down_are_a_trouble_until_something_comes() -> None:
+@pytest.mark.parametrize("mends", [[message(0, 1)], lambda consumer: setattr(consumer, "is_down", False)])
+def test_brokers_that_are_all_down_are_a_trouble_until_they_are_heard_of(mends: Any) -> None:
+    """By a record, or where none is written because they answer again."""
     troubles: list[Disconnected | None] = []
     bench = Bench()
 
     def down(consumer: ScriptedConsumer) -> None:
+        consumer.is_down = True
         consumer.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
 
     def look(_: ScriptedConsumer) -> None:
         troubles.append(bench.poller.trouble)
 
-    bench.consumer.script.extendleft([look, [message(0, 1)], look, down, waits, bench.open(0), assign(0)])
+    long = [waits] * 10
+    bench.consumer.script.extendleft([look, *long, mends, look, *long, down, waits, bench.open(0), assign(0)])
     bench.run()
     assert [each and each.code for each in troubles] == ["unreachable", None]
 
