@@ -12,6 +12,7 @@ from esm.cli.connect import Answer, ask_all
 from esm.config import Loaded, assemble, load
 from esm.config.assemble import has_positions
 from esm.config.stream_options import StreamOptions
+from esm.config.topic_options import TopicOptions
 from esm.errors import ConfigError
 from esm.ports import Checkable
 from esm.stores import SqliteCheck, file_of
@@ -51,7 +52,10 @@ def _endless(loaded: Loaded) -> Iterator[str]:
     for name, mapping in loaded.config.mappings.items():
         options = mapping.options
         if isinstance(options, StreamOptions) and options.retries is None and options.oldest is None:
-            text = "a record that always fails holds up its shard until it has expired: set maximum_retry_attempts"
+            what = "partition" if isinstance(options, TopicOptions) else "shard"
+            text = (
+                f"a record that always fails holds up its {what} until it has expired: set maximum_retry_attempts"
+            )
             yield f"{loaded.place_of(('mappings', name))}: mappings.{name}: {text}"
 
 

@@ -109,6 +109,9 @@ BELOW = {
     "maximum_pollers": "provisioned_poller_config",
     "filters": "filter_criteria",
     "on_failure": "destination_config",
+    "bootstrap_servers": "source",
+    "consumer_group_id": "source",
+    "topic": "source",
 }
 
 # Sources of AWS by the service of their ARN, for a clear word about those this version does not have.

@@ -20,7 +20,7 @@ from esm.config.report import Report, listed, suggestion
 from esm.config.rules import HERE, Support, admits, called, check, check_stream, displaced
 from esm.config.stream_options import StreamOptions
 from esm.config.topic_options import TopicOptions, check_topic, with_an_end
-from esm.config.topics import with_topic
+from esm.config.topics import Place, group_of, with_topic
 from esm.model import DataKeys
 from esm.plugins import Kind
 
@@ -59,6 +59,7 @@ class Mappings:
     report: Report
     kinds: set[Kind | None] = field(default_factory=set)
     pairs: dict[str, str] = field(default_factory=dict)
+    groups: dict[Place, str] = field(default_factory=dict)
 
     def mapping(self, name: str, body: Node) -> MappingConfig | None:
         """The mapping, or None with everything wrong in the report."""
@@ -82,6 +83,7 @@ class Mappings:
         if isinstance(options, TopicOptions) and destinations.destinations:
             options = with_an_end(options, merged, self.report)
         self._check_unique(name, body, source, target)
+        self._check_group(name, body.entries["source"])
         mapping = MappingConfig(name, self._id(name), source, target, options, destinations)
         self._try(mapping, body.entries["source"])
         return mapping
@@ -188,6 +190,17 @@ class Mappings:
             self.report.problem(
                 body,
                 f"same {what} and target as `{first}`: remove one (AWS: {said})",
+            )
+
+    def _check_group(self, name: str, source: Node) -> None:
+        """Two members of one group share its partitions, so each function would get some of the records."""
+        place = group_of(source)
+        first = name if place is None else self.groups.setdefault(place, name)
+        if first != name:
+            self.report.problem(
+                source.entries["consumer_group_id"],
+                f"is the group of `{first}` too, so that each gets the records of some partitions only: AWS wants "
+                "another for each mapping",
             )
 
     def _try(self, mapping: MappingConfig, node: Node) -> None:

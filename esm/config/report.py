@@ -15,6 +15,28 @@ from esm.errors import ConfigError
 _USERINFO = re.compile(r"://[^/@\s'\"]+@")
 _EXPRESSION = r"\$\{[^}]*\}"
 _SHORT = 4
+_ELSEWHERE = {
+    "auto_offset_reset": "starting_position",
+    "beginning": "TRIM_HORIZON",
+    "brokers": "bootstrap_servers",
+    "ca_file": "ca",
+    "cafile": "ca",
+    "cert": "certificate",
+    "consumer_group": "consumer_group_id",
+    "earliest": "TRIM_HORIZON",
+    "end": "LATEST",
+    "group": "consumer_group_id",
+    "group_id": "consumer_group_id",
+    "password": "sasl",
+    "sasl_mechanism": "sasl",
+    "sasl_password": "sasl",
+    "sasl_username": "sasl",
+    "security_protocol": "tls",
+    "servers": "bootstrap_servers",
+    "ssl": "tls",
+    "username": "sasl",
+}
+"""What other clients of Kafka call it, and how it is called here: spelling does not lead from one to the other."""
 
 
 @dataclass(slots=True)
@@ -68,9 +90,11 @@ class Report:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean `…`?` for what is probably a slip of the pen, otherwise nothing."""
+    """`; did you mean `…`?` for what others call it, or what is probably a slip of the pen; otherwise nothing."""
     by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    folded = word.casefold()
+    meant = _ELSEWHERE.get(re.sub(r"[.-]", "_", folded), "").casefold()
+    near = [meant] if meant in by_folded else difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     return f"; did you mean `{by_folded[near[0]]}`?" if near else ""
 
 

@@ -34,7 +34,7 @@ _OF_STREAMS = frozenset(StreamOptions.model_fields)
 HERE = tuple(dict.fromkeys((*MappingOptions.model_fields, *StreamOptions.model_fields)))
 _TUMBLING = "tumbling_window_in_seconds"
 _INSTEAD = {"concurrency": "parallelization_factor"}
-_VPC = "has no meaning here: the engine's own network is used"
+_VPC = "its VPC entries have no meaning here: the engine's own network is used"
 
 # A mapping has one of a pair; what stands in the mapping itself displaces a default of the other.
 _EXCLUSIVE = (("scaling_config", "provisioned_poller_config"), ("scaling_config", "concurrency"))

@@ -22,6 +22,9 @@ OF_TOPICS = (_BROKERS, _TOPICS, _ACCESS, *_GROUPS)
 
 _CLUSTER = "arn:aws"
 
+Place = tuple[str, ...]
+"""Where a consumer group is: brokers, topic, group."""
+
 
 def with_topic(body: Node, report: Report) -> Node:
     """The body of a mapping, names in snake_case, with a source that has all that is said of it."""
@@ -41,6 +44,18 @@ def with_topic(body: Node, report: Report) -> Node:
             report.problem(node, f"is said by the source too, in line {source.entries[name].line}")
     rest = body.without("source", *OF_TOPICS)
     return rest.holding({"source": source.holding({**source.entries, **moved}), **rest.entries, **left})
+
+
+def group_of(source: Node) -> Place | None:
+    """The group that a topic is read in, if the source names one; without, each mapping has one of its own."""
+    if "consumer_group_id" not in source.entries:
+        return None
+    cluster, *rest = (
+        plain(source.entries[name]) if name in source.entries else ""
+        for name in ("bootstrap_servers", "cluster_arn", "topic", "consumer_group_id")
+    )
+    brokers = cluster if isinstance(cluster, str) else ",".join(map(str, cluster))
+    return (brokers, *map(str, rest))
 
 
 def _source(body: Node, given: Mapping[str, Node]) -> Node | None:

@@ -20,7 +20,7 @@ _STRINGS = {
     "TLS": "Tls",
     "PLAINTEXT": "",
 }
-NO_SIGNER = "AWS_MSK_IAM needs AWS's signer: pip install 'esm-engine[msk-iam]'"
+NO_SIGNER = "AWS_MSK_IAM needs AWS's signer: pip install aws-msk-iam-sasl-signer-python"
 
 
 def has_signer() -> bool:

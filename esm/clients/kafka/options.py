@@ -1,14 +1,14 @@
 """How brokers are reached and convinced: options that a topic has as a source and as a destination."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from esm.options import Options, Secret
 
-_ADDRESS = re.compile(r"(?:[A-Z_]+://)?(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _OAUTH = ("client_id", "client_secret", "token_endpoint_url")
 
@@ -30,7 +30,8 @@ def _one_by_one(value: object) -> object:
 def _addresses(brokers: tuple[str, ...]) -> tuple[str, ...]:
     for broker in brokers:
         if not _ADDRESS.fullmatch(broker):
-            raise ValueError(f"holds {broker!r}, which is no host:port")
+            secured = "; TLS and who we are is what `tls` and `sasl` say" if "://" in broker else ""
+            raise ValueError(f"holds {broker!r}, which is no host:port{secured}")
     return brokers
 
 
@@ -58,13 +59,14 @@ Setting = str | int | float | bool
 """One of librdkafka."""
 
 
-def without(ours: Collection[str]) -> Callable[[Mapping[str, Setting]], Mapping[str, Setting]]:
+def without(ours: frozenset[str]) -> Callable[[Mapping[str, Setting]], Mapping[str, Setting]]:
     """Refuses what the engine depends on."""
 
     def free(settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
-        for name in settings:
-            if name in ours:
-                raise ValueError(f"cannot hold {name}: the engine depends on it, or has an option for it")
+        if taken := sorted(ours.intersection(settings)):
+            raise ValueError(
+                f"cannot hold {', '.join(taken)}: the engine depends on that, or has an option for it"
+            )
         return settings
 
     return free
@@ -140,6 +142,8 @@ class Sasl(_Hidden):
 
 def _no_tls(value: object) -> object:
     """`tls: true` trusts the system's authorities."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        raise ValueError("has to be true, false, or PEM files: {ca, certificate, key}")  # noqa: TRY004 -- pydantic's
     return {} if value is True else None if value is False else value
 
 

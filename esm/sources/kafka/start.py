@@ -99,6 +99,11 @@ def begin_at(position: str | None, time: float | None) -> Begin:
     if position not in list(StartingPosition):
         allowed = ", ".join(StartingPosition)
         raise ValueError(f"a topic needs a starting_position of {allowed}")
-    if (position == StartingPosition.AT_TIMESTAMP) != (time is not None):
+    if position == StartingPosition.AT_TIMESTAMP and time is None:
+        raise ValueError(
+            "starting_position AT_TIMESTAMP needs starting_position_timestamp: epoch seconds, or text such as "
+            "2026-01-31T08:00:00Z"
+        )
+    if position != StartingPosition.AT_TIMESTAMP and time is not None:
         raise ValueError("starting_position_timestamp goes with starting_position AT_TIMESTAMP, and only with it")
     return Begin(StartingPosition(position), time)

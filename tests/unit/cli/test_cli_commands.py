@@ -182,6 +182,14 @@ def test_settings_of_streams_that_will_hurt_are_warned_of(tmp_path: Path) -> Non
     assert RUNNER.invoke(app, ["validate", "-c", str(path)]).stderr == ""
 
 
+def test_a_topic_without_a_limit_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "esm.yaml"
+    options = "    source: kafka://b:1/orders\n    target: http://f:8080/\n    starting_position: LATEST\n"
+    path.write_text(f"mappings:\n  m:\n{options}")
+    (endless,) = RUNNER.invoke(app, ["validate", "-c", str(path)]).stderr.splitlines()
+    assert "a record that always fails holds up its partition until" in endless
+
+
 def test_a_valid_configuration_is_said_to_be_so(tmp_path: Path) -> None:
     path = tmp_path / "esm.yaml"
     path.write_text(

@@ -92,6 +92,7 @@ def test_a_topic_as_cloudformation_has_it(tmp_path: Path) -> None:
         "ProvisionedPollerConfig",
         "SourceAccessConfigurations",
     ]
+    assert any("its VPC entries have no meaning here" in warning for warning in found.warnings)
 
 
 def test_a_topic_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +100,7 @@ def test_a_topic_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lines = (f"source: {cluster}", "topics: [orders]", OLDEST)
     monkeypatch.setattr(kafka, "has_signer", lambda: False)
     assert problems(tmp_path, body(*lines)) == [
-        "esm.yaml:4: mappings.m.source: AWS_MSK_IAM needs AWS's signer: pip install 'esm-engine[msk-iam]'"
+        "esm.yaml:4: mappings.m.source: AWS_MSK_IAM needs AWS's signer: pip install aws-msk-iam-sasl-signer-python"
     ]
     monkeypatch.setattr(kafka, "has_signer", lambda: True)
     config = "amazon_managed_kafka_event_source_config: {consumer_group_id: g}"
@@ -130,6 +131,10 @@ WRONG = {
     f"{OLDEST}\ntumbling_window_in_seconds: 30": "tumbling_window_in_seconds: is not in this version",
     f"{OLDEST}\nmax_hold: 5m": "max_hold: is not for topics of self-managed Kafka: only queues have it",
     f"{OLDEST}\nstrict_aws: true\nparallelization_factor: 2": "parallelization_factor: is not for Kafka on AWS",
+    f"{OLDEST}\nconsumer_group_id: g": "consumer_group_id: belongs below `source`",
+    "starting_position: earliest": "starting_position: earliest is not allowed: allowed are TRIM_HORIZON, LATEST, "
+    "AT_TIMESTAMP; did you mean `TRIM_HORIZON`?",
+    "starting_position: AT_TIMESTAMP": "source: starting_position AT_TIMESTAMP needs starting_position_timestamp",
 }
 
 
@@ -147,7 +152,11 @@ BAD_SOURCES = {
     "topic: t": "needs one of bootstrap_servers and cluster_arn",
     "bootstrap_servers: b, topic: t": "holds 'b', which is no host:port",
     "bootstrap_servers: 'b:1', topic: a b": "is no topic",
-    "bootstrap_servers: 'b:1', topic: t, settings: {group.id: g}": "cannot hold group.id",
+    "bootstrap_servers: 'SASL_SSL://b:1', topic: t": "is no host:port; TLS and who we are is what `tls`",
+    "bootstrap_servers: 'b:1', topic: t, settings: {group.id: g, auto.offset.reset: e}": (
+        "cannot hold auto.offset.reset, group.id: the engine"
+    ),
+    "bootstrap_servers: 'b:1', topic: t, tls: on": "tls: on has to be true, false, or PEM files",
     "bootstrap_servers: 'b:1', topic: t, sasl: {mechanism: PLAIN}": "PLAIN needs username",
     "bootstrap_servers: 'b:1', topic: t, sasl: {mechanism: PLAIN, username: u}": "PLAIN needs one of password and",
     "bootstrap_servers: 'b:1', topic: t, sasl: {mechanism: OAUTHBEARER, client_id: c}": "needs client_secret",
@@ -157,6 +166,35 @@ BAD_SOURCES = {
         "BASIC_AUTH needs the ARN of a secret"
     ),
 }
+
+
+OTHERS = {
+    "brokers": "bootstrap_servers",
+    "security_protocol": "tls",
+    "username": "sasl",
+}
+
+
+@pytest.mark.parametrize(("word", "meant"), OTHERS.items())
+def test_what_other_clients_call_it(tmp_path: Path, word: str, meant: str) -> None:
+    """Spelling alone would lead from `group_id` to `group_instance_id`."""
+    given = f"bootstrap_servers: 'b:1', topic: t, {word}: w"
+    (problem,) = problems(tmp_path, body(kafka_source(given), OLDEST))
+    assert problem.endswith(f"source.{word}: unknown option; did you mean `{meant}`?")
+
+
+def test_two_mappings_of_one_group_would_share_a_topic(tmp_path: Path) -> None:
+    def two(more: str) -> str:
+        first = kafka_source("bootstrap_servers: 'b:1', topic: t, consumer_group_id: g")
+        second = body(kafka_source(f"bootstrap_servers: ['b:1'], topic: t{more}"), OLDEST, "batch_size: 7")
+        return body(first, OLDEST) + second.removeprefix("mappings:\n").replace("  m:", "  n:").replace(
+            "//f", "//g"
+        )
+
+    (problem,) = problems(tmp_path, two(", consumer_group_id: g"))
+    assert "mappings.n.source.consumer_group_id: is the group of `m` too" in problem
+    for apart in ("", ", consumer_group_id: h"):
+        assert len(load(written(tmp_path, two(apart)), catalog=CATALOG, environ={}).config.mappings) == 2
 
 
 @pytest.mark.parametrize(("given", "said"), BAD_SOURCES.items())

@@ -163,7 +163,7 @@ def test_options_without_meaning_are_accepted_with_one_warning_each(tmp_path: Pa
         "esm.yaml:8: mappings.b.MetricsConfig: all metrics are always on, at /metrics; ignored",
         "esm.yaml:9: mappings.b.LoggingConfig: set the level with `log: {level: …}`; ignored",
         (
-            "esm.yaml:10: mappings.b.source_access_configuration: has no meaning here: the "
+            "esm.yaml:10: mappings.b.source_access_configuration: its VPC entries have no meaning here: the "
             "engine's own network is "
             "used; ignored"
         ),
