@@ -3,10 +3,10 @@
 import ast
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,12 +24,18 @@ def esm(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **environ})
 
 
+def processor_seconds() -> float:
+    """Of all commands that have ended: unlike the clock it does not count who else is at work."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_the_version_comes_fast_and_without_the_heavy_libraries() -> None:
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        began = processor_seconds()
         ended = esm("--version")
-        took.append(time.monotonic() - began)
+        took.append(processor_seconds() - began)
         assert ended.stdout == f"esm {__version__}\n"
     assert min(took) < 0.5
     code = (
