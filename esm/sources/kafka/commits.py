@@ -89,9 +89,17 @@ class Commits:
             self.answered(None, answers)
 
     def give_up(self, partitions: Container[int]) -> None:
-        """These are not ours any more: nobody waits for their answers, which would not help."""
+        """These are not ours any more: nobody waits for their answers, which would not help.
+
+        Nor is what was asked and not sent kept until they come back: others may have committed more meanwhile.
+        """
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._waiting.extend(asked for asked in waiting if asked.place.partition not in partitions)
         for partition in [each for each in self._sent if each in partitions]:
-            self._sent.pop(partition).done(LostLease(f"partition {partition} is not ours any more"))
+            _refuse(self._sent.pop(partition))
+        for asked in waiting:
+            if asked.place.partition in partitions:
+                _refuse(asked)
 
     def fail(self, why: StoreFailed) -> None:
         """None of it will be answered."""
@@ -109,7 +117,11 @@ class Commits:
             if asked.place.partition in self._owned:
                 self._sent[asked.place.partition] = asked  # an earlier one was given up by who asked for it
             else:
-                asked.done(LostLease(f"partition {asked.place.partition} is not ours any more"))
+                _refuse(asked)
+
+
+def _refuse(asked: Asked) -> None:
+    asked.done(LostLease(f"partition {asked.place.partition} is not ours any more"))
 
 
 def _is_same(asked: TopicPartition, answered: TopicPartition) -> bool:

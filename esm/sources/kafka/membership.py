@@ -189,12 +189,15 @@ class GroupMembership:
         self._bell.set()
 
     def _release(self) -> None:
-        """Lets those go that have left an applied set; at the end, when none is asked for, those nobody reads."""
+        """Lets those go that have left an applied set; at the end, when none is asked for, those nobody reads.
+
+        One that was slower than the thread's patience may be ours again by then.
+        """
         for going in tuple(self._going):
             is_read = any(self._readers[lane] for lane in going.lanes)
             if self._applied >= going.told or not (self._is_followed or is_read):
                 self._going.remove(going)
-                self.rows.left(going.lanes)
+                self.rows.left(going.lanes - self._ours)
                 going.gone()
                 self.poller.wake()
 

@@ -6,6 +6,7 @@ that comes too late is refused by the group's coordinator.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from itertools import count
 
 from confluent_kafka import TopicPartition
 
@@ -34,41 +35,43 @@ class GroupRows:
         self.made_anew: set[str] = set()
         self._beginnings = beginnings
         self._commit = commit
-        self._ours: set[str] = set()
+        self._ours: dict[str, int] = {}
+        self._tenures = count()
         self._rows: dict[str, LaneRow] = {}
         self._looking = asyncio.Lock()
 
     def gained(self, lanes: Collection[str]) -> None:
-        """They are ours; what their rows are is asked when it is wanted."""
-        self._ours.update(lanes)
+        """They are ours; what their rows are is asked when it is wanted, also of those that we had before."""
+        self._begin(lanes)
 
     def left(self, lanes: Collection[str]) -> None:
         """They are not ours any more."""
-        self._ours.difference_update(lanes)
         for lane in lanes:
+            self._ours.pop(lane, None)
             self._rows.pop(lane, None)
 
     def begin_anew(self, lane: str, offset: int) -> None:
         """What the group has for it is of another partition that had this name."""
         self.made_anew.add(lane)
-        self._rows.pop(lane, None)
+        self._begin([lane])
         self._beginnings.displace(partition_of(lane), offset)
 
     async def view(self, scope: str) -> Collection[LaneRow]:
         """The rows of all partitions that are ours. Raises `StoreFailed`."""
         async with self._looking:
-            if missing := self._ours - self._rows.keys():
-                found = await self._find(scope, missing)
-                self._rows.update({lane: row for lane, row in found.items() if lane in self._ours})
+            while asked := {lane: tenure for lane, tenure in self._ours.items() if lane not in self._rows}:
+                found = await self._find(scope, asked)
+                known = {lane: row for lane, row in found.items() if self._ours.get(lane) == asked[lane]}
+                self._rows.update(known)
         return [row for lane, row in self._rows.items() if lane in self._ours]
 
     async def swap(self, old: LaneRow | None, new: LaneRow) -> bool:
         """Raises `StoreFailed`, `LostLease`."""
         lane = new.lane
         for last in (*[False] * (_TRIES - 1), True):
-            if lane not in self._ours:
+            if (tenure := self._ours.get(lane)) is None:
                 raise LostLease(f"{lane} is not ours any more")
-            if self._rows.get(lane) != old:
+            if old is None or self._rows.get(lane) != old:  # a lane of a group has a row from its beginning
                 return False
             try:
                 await self._commit(self._place(new))
@@ -77,14 +80,24 @@ class GroupRows:
                     raise
                 await asyncio.sleep(_PAUSE)  # while partitions are being shared out anew
             else:
-                self._rows[lane] = new
-                self._beginnings.has_begun(partition_of(lane))
+                self._took(new, tenure)
                 return True
         raise AssertionError
 
     async def forget(self, row: LaneRow) -> bool:
         """A group forgets by itself, a week after its last commit unless the brokers are told otherwise."""
         return row.lane not in self._ours
+
+    def _begin(self, lanes: Collection[str]) -> None:
+        """A tenure of ours: what was asked or written before it says nothing of it."""
+        self._ours.update(dict.fromkeys(lanes, next(self._tenures)))
+        for lane in lanes:
+            self._rows.pop(lane, None)
+
+    def _took(self, row: LaneRow, tenure: int) -> None:
+        if self._ours.get(row.lane) == tenure:
+            self._rows[row.lane] = row
+            self._beginnings.has_begun(partition_of(row.lane))
 
     def _place(self, row: LaneRow) -> TopicPartition:
         at = row.checkpoint.at if row.checkpoint is not None else None

@@ -181,6 +181,25 @@ async def test_after_a_revocation_nothing_is_committed_and_readers_are_told() ->
         await bench.feeds[0].read(1, 0)
 
 
+def test_what_was_asked_before_a_partition_went_is_not_sent_once_it_is_back() -> None:
+    """A commit of another partition is on its way all the time, so that this one has to wait."""
+    bench = Bench()
+    bench.told.holds = True
+    steps = [
+        lambda c: c.answer(TopicPartition(TOPIC, 1, 5, "text")),
+        assign(0),
+        lambda c: c.lose(0),
+        bench.ask(0, 9),
+        waits,
+        bench.ask(1, 5),
+        assign(0, 1),
+    ]
+    bench.consumer.script.extendleft(steps)
+    bench.run()
+    assert bench.consumer.committed == [("sent", {1: 5})]
+    assert [type(outcome) for outcome in bench.outcomes] == [LostLease, type(None)]
+
+
 def test_on_a_loss_nothing_is_committed() -> None:
     bench = Bench()
 

@@ -163,6 +163,49 @@ async def test_a_lane_that_left_and_came_back_is_not_written_by_who_had_it() -> 
     assert not await rows.swap(row, row)
 
 
+async def test_what_was_asked_before_a_lane_left_says_nothing_once_it_is_back() -> None:
+    """The brokers take their time, and somebody else has it meanwhile."""
+    group = Group({0: Committed(20)}, count=1)
+    rows, committed = group.rows(), group.committed
+
+    async def slowly() -> Mapping[int, Committed]:
+        found = await committed()
+        if group.asked == 1:
+            rows.left(["t-0"])
+            group.known[0] = Committed(60)
+            rows.gained(["t-0"])
+        return found
+
+    group.committed = slowly  # type: ignore[method-assign]
+    assert await found_in(rows) == {"t-0": Checkpoint(59)}
+
+
+async def test_a_lane_whose_row_is_not_known_does_not_begin_at_the_first_offset() -> None:
+    group = Group({0: Committed(20)}, count=1)
+    assert not await group.rows().swap(None, LaneRow("scope", "t-0", checkpoint=Checkpoint()))
+    assert group.known == {0: Committed(20)}
+
+
+@pytest.mark.parametrize("how", ["away and back", "made anew"])
+async def test_a_write_that_ends_after_a_lane_began_anew_is_not_what_it_begins_with(how: str) -> None:
+    group = Group({0: Committed(20)}, count=1)
+    rows, commit = group.rows(), group.commit
+    row = await take(rows, "t-0")
+
+    async def slowly(place: TopicPartition) -> None:
+        await commit(place)
+        if how == "made anew":
+            rows.begin_anew("t-0", 10)
+        else:
+            rows.left(["t-0"])
+            group.known[0] = Committed(60)
+            rows.gained(["t-0"])
+
+    rows._commit = slowly
+    assert await rows.swap(row, row)
+    assert await found_in(rows) == {"t-0": Checkpoint(9 if how == "made anew" else 59)}
+
+
 async def test_a_commit_is_tried_again_while_the_lane_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "_PAUSE", 0.0)
     group = Group()
