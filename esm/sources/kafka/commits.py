@@ -26,6 +26,10 @@ LOST = frozenset(
 _PATIENCE = 30.0
 
 
+class TooMuchText(StoreFailed):
+    """The brokers keep less beside an offset than was written (`offset.metadata.max.bytes`)."""
+
+
 class Asked(Struct, frozen=True, eq=False):
     """A commit of one partition; `done` is told of its end, in the thread: None if it is durable."""
 
@@ -131,4 +135,6 @@ def _is_same(asked: TopicPartition, answered: TopicPartition) -> bool:
 def _outcome(error: KafkaError | None) -> LostLease | StoreFailed | None:
     if error is None:
         return None
+    if error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
+        return TooMuchText(reason_of(error))
     return LostLease(reason_of(error)) if error.code() in LOST else StoreFailed(reason_of(error))

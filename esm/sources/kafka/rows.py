@@ -15,11 +15,13 @@ from esm.clients.kafka.asking import Committed
 from esm.core.log.packing import ROOM, Newer, pack, unpack
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka.beginnings import Beginnings
+from esm.sources.kafka.commits import TooMuchText
 from esm.sources.kafka.event import lane_name, partition_of
 from esm.sources.kafka.start import MARK_ROOM, without_origin
 
 _TRIES = 5
 _PAUSE = 0.3
+_LEAST_ROOM = 256
 
 Commit = Callable[[TopicPartition], Awaitable[None]]
 """Commits durably. Raises `StoreFailed`, `LostLease`."""
@@ -39,6 +41,7 @@ class GroupRows:
         self._tenures = count()
         self._rows: dict[str, LaneRow] = {}
         self._looking = asyncio.Lock()
+        self._room = ROOM
 
     def gained(self, lanes: Collection[str]) -> None:
         """They are ours; what their rows are is asked when it is wanted, also of those that we had before."""
@@ -75,6 +78,10 @@ class GroupRows:
                 return False
             try:
                 await self._commit(self._place(new))
+            except TooMuchText:
+                self._room = max(_LEAST_ROOM, self._room // 2)
+                if last:
+                    raise
             except (LostLease, StoreFailed):
                 if last:
                     raise
@@ -100,8 +107,12 @@ class GroupRows:
             self._beginnings.has_begun(partition_of(row.lane))
 
     def _place(self, row: LaneRow) -> TopicPartition:
+        """Raises `StoreFailed` where brokers keep less than what is failing takes."""
         at = row.checkpoint.at if row.checkpoint is not None else None
-        text = self._beginnings.beside(pack(row, ROOM - MARK_ROOM))
+        try:
+            text = self._beginnings.beside(pack(row, self._room - MARK_ROOM))
+        except ValueError as problem:
+            raise StoreFailed(f"{problem}: set offset.metadata.max.bytes of the brokers to {ROOM}") from None
         return TopicPartition(self._beginnings.topic, partition_of(row.lane), 0 if at is None else at + 1, text)
 
     async def _find(self, scope: str, lanes: Collection[str]) -> Mapping[str, LaneRow]:

@@ -11,7 +11,7 @@ from kafka_script import TOPIC, ScriptedConsumer, message
 
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka import readings
-from esm.sources.kafka.commits import Asked
+from esm.sources.kafka.commits import Asked, TooMuchText
 from esm.sources.kafka.event import Encoder, Envelope
 from esm.sources.kafka.feed import Feed
 from esm.sources.kafka.poller import Poller
@@ -222,6 +222,7 @@ def test_on_a_loss_nothing_is_committed() -> None:
         (KafkaError.FENCED_INSTANCE_ID, LostLease),
         (KafkaError.REBALANCE_IN_PROGRESS, StoreFailed),
         (KafkaError.NOT_COORDINATOR, StoreFailed),
+        (KafkaError.OFFSET_METADATA_TOO_LARGE, TooMuchText),
     ],
 )
 def test_what_a_refusal_means(code: int, kind: type[Exception]) -> None:

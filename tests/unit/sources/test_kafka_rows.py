@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import pytest
 from confluent_kafka import TopicPartition
 
-from esm.checkpoint import Checkpoint, LaneRow, Span
+from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.clients.kafka.asking import END, OLDEST, Committed
 from esm.core.log.packing import ROOM, pack
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka import rows as rows_module
 from esm.sources.kafka.beginnings import Beginnings, Past
+from esm.sources.kafka.commits import TooMuchText
 from esm.sources.kafka.rows import GroupRows
 from esm.sources.kafka.start import MARK_ROOM, Origin, begin_at
 
@@ -216,6 +217,40 @@ async def test_a_commit_is_tried_again_while_the_lane_is_ours(monkeypatch: pytes
     group.refusals = [StoreFailed("away")] * 5
     with pytest.raises(StoreFailed):
         await rows.swap(row, row)
+
+
+class Sparing(Group):
+    """Its brokers keep only so many characters beside an offset."""
+
+    most = 600
+
+    async def commit(self, place: TopicPartition) -> None:
+        if len(place.metadata or "") > self.most:
+            raise TooMuchText("Broker: Offset metadata string too large")
+        await super().commit(place)
+
+
+async def test_brokers_that_keep_less_text_get_fewer_spans() -> None:
+    """The highest are left out, which costs duplicates; the position goes on."""
+    group = Sparing(count=1)
+    rows = group.rows()
+    row = await take(rows, "t-0")
+    spans = tuple(Span(first, first) for first in range(20, 3000, 2))
+    assert await rows.swap(row, LaneRow("scope", "t-0", "me", 1, 1, None, Checkpoint(15, spans=spans)))
+    (found,) = (await found_in(group.rows())).values()
+    assert found is not None
+    assert (found.at, found.spans) == (15, spans[: len(found.spans)])
+    assert 100 < len(found.spans) < len(spans)
+
+
+async def test_budgets_are_not_left_out_where_brokers_keep_less_text() -> None:
+    group = Sparing(count=1)
+    rows = group.rows()
+    row = await take(rows, "t-0")
+    failing = Checkpoint(15, spans=tuple(Span(n, n, 0) for n in range(20, 2000, 2)), parts=(Budget(2, NOW),))
+    with pytest.raises(StoreFailed, match=r"set offset\.metadata\.max\.bytes of the brokers to 4096"):
+        await rows.swap(row, LaneRow("scope", "t-0", "me", 1, 1, None, failing))
+    assert await rows.swap(row, LaneRow("scope", "t-0", "me", 1, 1, None, Checkpoint(15))), "what fits goes on"
 
 
 async def test_a_group_that_cannot_be_asked() -> None:
