@@ -1,5 +1,6 @@
 """Which partitions are ours, as the event loop knows it, while the thread of the consumer is already further."""
 
+import asyncio
 from typing import Any
 
 from confluent_kafka import TopicPartition
@@ -11,7 +12,7 @@ from esm.sources.kafka.event import Envelope
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.rows import GroupRows
 from esm.sources.kafka.start import begin_at
-from esm.sources.kafka.world import World
+from esm.sources.world import World
 
 
 class Brokers:
@@ -44,7 +45,9 @@ class Thread:
 
 def membership(brokers: Brokers) -> GroupMembership:
     made = GroupMembership(
-        Envelope("b:1", "t"), World(lambda: 0.0, lambda: 0.0), lambda what, *given: what(*given)
+        Envelope("b:1", "t"),
+        World(lambda: 0.0, lambda: 0.0, asyncio.sleep, lambda: 0.5, lambda: "id"),
+        lambda what, *given: what(*given),
     )
     thread: Any = Thread()
     made.poller = thread
