@@ -4,10 +4,10 @@ from esm.clients.aws import lease
 from esm.clients.kafka.msk import NO_SIGNER, has_signer
 from esm.core.filtering import KAFKA
 from esm.plugins import Kind, SourceContext, SourcePlugin
+from esm.sources.begin import begin_of
 from esm.sources.kafka.options import KafkaOptions, parse
 from esm.sources.kafka.permissions import permissions
 from esm.sources.kafka.source import KafkaSource
-from esm.sources.kafka.start import begin_at
 from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KafkaOptions", "KafkaSource"]
@@ -18,7 +18,7 @@ def _kind(options: KafkaOptions) -> Kind:
 
 
 def _make(options: KafkaOptions, context: SourceContext) -> KafkaSource:
-    begin = begin_at(context.starting_position, context.starting_position_timestamp)
+    begin = begin_of(context, "topic")
     if options.identity is not None and options.identity.mechanism == "AWS_MSK_IAM" and not has_signer():
         raise ValueError(NO_SIGNER)
     group = options.consumer_group_id or context.id

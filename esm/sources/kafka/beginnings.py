@@ -10,7 +10,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from esm.clients.kafka.asking import OLDEST, Committed
-from esm.sources.kafka.start import Begin, Origin, later, read_origin, resolved
+from esm.sources.begin import Begin
+from esm.sources.kafka.start import Origin, first_of, later, origin_of, read_origin, resolved
 
 
 class Past(Struct):
@@ -82,8 +83,8 @@ class Beginnings:
         if not fresh and not anew:
             return {}
         if is_new and self._past.origin is None:
-            self._past.origin = self._begin.origin(self._wall(), await self._asking.partitions())
-            wanted = dict.fromkeys(fresh, self._begin.first)
+            self._past.origin = origin_of(self._begin, self._wall(), await self._asking.partitions())
+            wanted = dict.fromkeys(fresh, first_of(self._begin))
         else:
             wanted = {number: later(number, self._past.origin) for number in fresh}
         return await resolved({**wanted, **dict.fromkeys(anew, OLDEST)}, self._asking.offsets)

@@ -11,6 +11,7 @@ from esm.clients.aws import AwsOptions, Lease
 from esm.clients.kafka.cluster import access_of
 from esm.errors import Disconnected
 from esm.model import Finding
+from esm.sources.begin import Begin
 from esm.sources.kafka.beginnings import Beginnings, Past
 from esm.sources.kafka.check import findings
 from esm.sources.kafka.event import Envelope, KafkaCodec
@@ -20,7 +21,6 @@ from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.positions import Positions
 from esm.sources.kafka.renewal import renewing
 from esm.sources.kafka.rows import GroupRows
-from esm.sources.kafka.start import Begin
 from esm.sources.world import World
 
 _MARGIN = 5.0

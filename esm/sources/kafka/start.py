@@ -7,24 +7,16 @@ begins at that time, or was added later and begins at its beginning.
 
 import re
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
 from esm.clients.kafka.asking import END, OLDEST
+from esm.sources.begin import Begin, StartingPosition
 
 _WRITTEN = re.compile(r"(?P<time>[0-9]{1,15})/(?P<partitions>[0-9]{1,9}) (?P<rest>.*)", re.DOTALL)
 MARK_ROOM = 26
 """Characters that an origin takes at most."""
-
-
-class StartingPosition(StrEnum):
-    """What a topic can begin at, in AWS's words."""
-
-    TRIM_HORIZON = "TRIM_HORIZON"
-    LATEST = "LATEST"
-    AT_TIMESTAMP = "AT_TIMESTAMP"
 
 
 class Origin(Struct, frozen=True):
@@ -38,28 +30,22 @@ class Origin(Struct, frozen=True):
         return f"{self.time}/{self.partitions} {text}"
 
 
-class Begin(Struct, frozen=True):
-    """A position, with a time in epoch seconds where it is AT_TIMESTAMP."""
+def origin_of(begin: Begin, now: float, partitions: int) -> Origin | None:
+    """At the first start of all, `now` in epoch seconds; None if it begins at the oldest records anyway."""
+    if begin.position is StartingPosition.TRIM_HORIZON:
+        return None
+    return Origin(int(1000 * (now if begin.time is None else begin.time)), partitions)
 
-    position: StartingPosition
-    time: float | None = None
 
-    def origin(self, now: float, partitions: int) -> Origin | None:
-        """At the first start of all; None if the mapping begins at the oldest records anyway."""
-        if self.position is StartingPosition.TRIM_HORIZON:
-            return None
-        return Origin(int(1000 * (now if self.time is None else self.time)), partitions)
-
-    @property
-    def first(self) -> int:
-        """What is wanted of every partition at the first start of all."""
-        match self.position:
-            case StartingPosition.TRIM_HORIZON:
-                return OLDEST
-            case StartingPosition.LATEST:
-                return END
-            case StartingPosition.AT_TIMESTAMP:
-                return int(1000 * (self.time or 0))
+def first_of(begin: Begin) -> int:
+    """What is wanted of every partition at the first start of all."""
+    match begin.position:
+        case StartingPosition.TRIM_HORIZON:
+            return OLDEST
+        case StartingPosition.LATEST:
+            return END
+        case StartingPosition.AT_TIMESTAMP:
+            return int(1000 * (begin.time or 0))
 
 
 class Offsets(Protocol):
@@ -92,18 +78,3 @@ def without_origin(text: str) -> str:
     """The rest of what is written beside a position."""
     match = _WRITTEN.fullmatch(text)
     return text if match is None else match["rest"]
-
-
-def begin_at(position: str | None, time: float | None) -> Begin:
-    """Raises ValueError, with a text for people, for what makes no sense on a topic."""
-    if position not in list(StartingPosition):
-        allowed = ", ".join(StartingPosition)
-        raise ValueError(f"a topic needs a starting_position of {allowed}")
-    if position == StartingPosition.AT_TIMESTAMP and time is None:
-        raise ValueError(
-            "starting_position AT_TIMESTAMP needs starting_position_timestamp: epoch seconds, or text such as "
-            "2026-01-31T08:00:00Z"
-        )
-    if position != StartingPosition.AT_TIMESTAMP and time is not None:
-        raise ValueError("starting_position_timestamp goes with starting_position AT_TIMESTAMP, and only with it")
-    return Begin(StartingPosition(position), time)

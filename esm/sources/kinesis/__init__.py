@@ -3,10 +3,10 @@
 from esm.clients.aws import lease
 from esm.core.filtering import KINESIS
 from esm.plugins import Kind, SourceContext, SourcePlugin
+from esm.sources.begin import begin_of
 from esm.sources.kinesis.options import KinesisOptions, parse
 from esm.sources.kinesis.permissions import permissions
 from esm.sources.kinesis.source import KinesisSource
-from esm.sources.kinesis.start import begin_at
 from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KinesisOptions", "KinesisSource"]
@@ -17,7 +17,7 @@ def _kind(_: KinesisOptions) -> Kind:
 
 
 def _make(options: KinesisOptions, context: SourceContext) -> KinesisSource:
-    begin = begin_at(context.starting_position, context.starting_position_timestamp)
+    begin = begin_of(context, "Kinesis stream")
     world = real_world(context.monotonic)
     return KinesisSource(options, options.reach(context.aws), lease, begin=begin, world=world)
 

@@ -9,10 +9,11 @@ from esm.clients.aws import AwsClient, AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
 from esm.model import Finding, Lane
+from esm.sources.begin import Begin
 from esm.sources.kinesis.event import Encoder, KinesisCodec
 from esm.sources.kinesis.options import KinesisOptions
 from esm.sources.kinesis.shard import KinesisShard
-from esm.sources.kinesis.start import Begin
+from esm.sources.kinesis.start import start_of
 from esm.sources.kinesis.stream import Stream, digits_of, find, lane_of, shards_of, status_of, time_at
 from esm.sources.shards import Listing, ShardReader, pacer_of
 from esm.sources.world import World
@@ -39,7 +40,7 @@ class KinesisSource:
         """LATEST is the present second of the service, so all that comes later is read (docs/decisions/0028)."""
         async with self._client() as kinesis:
             now = await time_at(kinesis.cold, await self._stream(kinesis), self._world.wall())
-        return self._begin.resolved(now)
+        return start_of(self._begin, now)
 
     def lanes(self) -> AsyncIterator[Collection[Lane]]:
         """All shards, once a minute or when one has ended. Raises `Disconnected`."""

@@ -16,6 +16,7 @@ from esm.cli.app import app
 from esm.config import load
 from esm.errors import Disconnected, StoreFailed
 from esm.sources.kinesis.source import KinesisSource
+from esm.sources.kinesis.start import start_of
 from esm.stores import open_sqlite, visit_sqlite
 from esm.stores.lock import sole_user
 from esm.stores.sqlite import SqliteStore
@@ -238,7 +239,7 @@ def test_a_lane_is_moved(
 
 def test_latest_is_the_sources_own_present(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     async def begin(source: KinesisSource) -> Start:
-        return source._begin.resolved(1573691886.0)
+        return start_of(source._begin, 1573691886.0)
 
     monkeypatch.setattr(KinesisSource, "begin", begin)
     desk.put("s-1", Checkpoint(7))

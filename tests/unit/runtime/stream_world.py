@@ -25,9 +25,9 @@ from esm.ports import LogSource
 from esm.runtime.engine import Engine
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
+from esm.sources.begin import Begin, StartingPosition
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.kinesis import KinesisOptions, KinesisSource
-from esm.sources.kinesis.start import begin_at
 from esm.sources.world import World
 
 FUNCTION = "arn:aws:lambda:us-east-2:123456789012:function:myfunction"
@@ -64,7 +64,7 @@ class OfKinesis:
             monkeypatch.setattr(module, "time", SimpleNamespace(time=clock))
         self._service = kinesis_service.Service(enforce=False)
         self._service.operate("CreateStream", {"StreamName": "orders", "ShardCount": 1})
-        begin = begin_at("TRIM_HORIZON", None)
+        begin = Begin(StartingPosition.TRIM_HORIZON)
         options = KinesisOptions(stream="orders")
 
         def lease(_service: str, _options: AwsOptions) -> AbstractAsyncContextManager[Any]:

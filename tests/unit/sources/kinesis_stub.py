@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from esm.clients.aws import AwsOptions
+from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kinesis import KinesisOptions, KinesisSource
-from esm.sources.kinesis.start import begin_at
 from esm.sources.world import World
 
 ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"
@@ -85,4 +85,6 @@ def a_source(
         return nullcontext(kinesis)
 
     chosen = KinesisOptions(**{"stream": ARN, **options})
-    return KinesisSource(chosen, chosen.reach({}), lease, begin=begin_at(position, time), world=a_world())
+    return KinesisSource(
+        chosen, chosen.reach({}), lease, begin=Begin(StartingPosition(position), time), world=a_world()
+    )

@@ -9,11 +9,12 @@ from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.clients.kafka.asking import END, OLDEST, Committed
 from esm.core.log.packing import ROOM, pack
 from esm.errors import Disconnected, LostLease, StoreFailed
+from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kafka import rows as rows_module
 from esm.sources.kafka.beginnings import Beginnings, Past
 from esm.sources.kafka.commits import TooMuchText
 from esm.sources.kafka.rows import GroupRows
-from esm.sources.kafka.start import MARK_ROOM, Origin, begin_at
+from esm.sources.kafka.start import MARK_ROOM, Origin
 
 NOW = 1_700_000_000.0
 
@@ -57,7 +58,7 @@ class Group:
     def rows(
         self, position: str = "TRIM_HORIZON", time: float | None = None, past: Past | None = None
     ) -> GroupRows:
-        begin = begin_at(position, time)
+        begin = Begin(StartingPosition(position), time)
         beginnings = Beginnings(
             self, begin, Past() if past is None else past, remark=self.remarks.append, wall=lambda: NOW
         )
