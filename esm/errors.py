@@ -32,6 +32,10 @@ class Disconnected(EsmError):
         self.lasting = lasting
 
 
+class Awaited(Disconnected):
+    """Of a source whose client goes on trying by itself: looking again soon asks nobody anything."""
+
+
 class LaneGone(Disconnected):
     """A lane does not exist any more, nor do its records: once it is not listed either, it counts as ended."""
 

@@ -51,6 +51,7 @@ def _lane(seen: LaneStatus) -> dict[str, Any]:
         "state": seen.state,
         "position": None if figures.at is None else str(figures.at),
         "behind_seconds": figures.behind,
+        "lag_records": figures.lag,
         "iterator_age_seconds": round(figures.age, 3),
         "attempts": figures.attempts,
         "pending_batches": figures.pending,

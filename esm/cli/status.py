@@ -73,7 +73,7 @@ def _reason(error: Exception) -> str:
 
 def _show(document: Mapping[str, Any], console: Console) -> None:
     table = Table("Mapping", "State", "Last result")
-    for heading in ("Concurrency", "Visible", "In flight", "Invoked", "Failed", "Deleted"):
+    for heading in ("Concurrency", "Waiting", "In flight", "Invoked", "Failed", "Deleted"):
         table.add_column(heading, justify="right")
     for name, mapping in document["mappings"].items():
         table.add_row(*_row(name, mapping))
@@ -97,10 +97,19 @@ def _row(name: str, mapping: Mapping[str, Any]) -> list[Text]:
         Text(mapping["state"]),
         Text(result, style="red" if result.startswith("PROBLEM") else ""),
         Text(f"{mapping['concurrency']} of {mapping['concurrency_limit']}"),
-        _number(queue["visible"]),
+        _number(_waiting(mapping)),
         _number(queue["in_flight"]),
-        *(_number(counts[key]) for key in ("invoked", "failed_invoke", "deleted")),
+        *(_number(counts[key]) for key in ("invoked", "failed_invoke")),
+        _number(None if mapping.get("lanes") else counts["deleted"]),
     ]
+
+
+def _waiting(mapping: Mapping[str, Any]) -> int | None:
+    """Messages of a queue, as it says; records of a topic, over the partitions that are ours."""
+    lanes = mapping.get("lanes", {}).values()
+    lags = [lane["lag_records"] for lane in lanes if lane.get("lag_records") is not None]
+    visible: int | None = mapping["queue"]["visible"]
+    return sum(lags) if lags else visible
 
 
 def _number(number: int | None) -> Text:

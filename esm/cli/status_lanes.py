@@ -16,7 +16,7 @@ def lane_table(mappings: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("Lane", overflow="fold")
     table.add_column("State")
     table.add_column("Position", overflow="fold")
-    for heading in ("Behind", "Iterator age", "Attempts"):
+    for heading in ("Behind", "Lag", "Iterator age", "Attempts"):
         table.add_column(heading, justify="right")
     table.add_column("Kept by", overflow="fold")
     for mapping, seen in mappings.items():
@@ -41,6 +41,7 @@ def _row(lane: Mapping[str, Any]) -> list[Text]:
         Text(lane["state"], style=_ILL.get(lane["state"], "")),
         Text(lane["position"] or "-"),
         _seconds(lane["behind_seconds"]),
+        _number(lane.get("lag_records")),
         _seconds(lane["iterator_age_seconds"]),
         Text(str(lane["attempts"] or "-")),
         Text(_kept_by(lane)),
@@ -51,6 +52,10 @@ def _kept_by(lane: Mapping[str, Any]) -> str:
     by = lane["crowded_by"]
     crowd = f"record {by['record']}" + (f" of key {by['key']}" if by["key"] else "") if by else ""
     return "; ".join(filter(None, [lane["stalled"], crowd]))
+
+
+def _number(number: int | None) -> Text:
+    return Text("-" if number is None else f"{number:,}")
 
 
 def _seconds(seconds: float | None) -> Text:

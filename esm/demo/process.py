@@ -1,4 +1,4 @@
-"""A program as a process of its own, which never outlives the context it was started in.
+"""A program as a process of its own, which never outlives the context it was started in, even if we are killed.
 
 It gets a session of its own, so that Ctrl-C in a terminal reaches the demonstration alone, which then ends its
 programs in order.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esm.demo.failures import DemoFailed
+from esm.targets.runtime.process import keeping
 
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 15.0
@@ -85,9 +86,21 @@ class Running:
 @asynccontextmanager
 async def running(program: Program) -> AsyncIterator[Running]:
     """Runs it for as long as the context is open. Raises `DemoFailed` if there is no such program."""
+    async with keeping() as keeper:
+        process = await _started(program)
+        keeper.note("+", process.pid)
+        run = Running(program, process)
+        try:
+            yield run
+        finally:
+            await run.stop()
+            keeper.note("-", process.pid)
+
+
+async def _started(program: Program) -> asyncio.subprocess.Process:
     with program.log.open("ab") as log:
         try:
-            process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *program.argv,
                 env=dict(program.env),
                 cwd=program.cwd,
@@ -98,11 +111,6 @@ async def running(program: Program) -> AsyncIterator[Running]:
             )
         except OSError as error:
             raise DemoFailed(f"{program.name} cannot be started: {error}") from None
-    run = Running(program, process)
-    try:
-        yield run
-    finally:
-        await run.stop()
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from esm.clients.aws import AwsOptions, lease
+from esm.clients.kafka import NO_TOPIC
 from esm.clients.kafka.access import Access
 from esm.clients.kafka.asking import ask, partitions
 from esm.clients.kafka.cluster import Cluster, access_of, aws_of, brokers_of, identity_of
@@ -113,8 +114,8 @@ class KafkaDestination:
             settings = {**await self._access.settings(), **self._options.settings, "group.id": "esm"}
             await ask(settings, partitions(self._options.topic))
         except Disconnected as problem:
-            text = f"{_called(self._options)}: {problem}: make it, or correct the destination"
-            return [Finding(broken=True, text=text)]
+            cure = ": make it, or correct the destination" if problem.code == NO_TOPIC else ""
+            return [Finding(broken=True, text=f"{_called(self._options)}: {problem}{cure}")]
         return []
 
 

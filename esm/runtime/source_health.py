@@ -7,12 +7,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff, Failures
-from esm.errors import Disconnected, StoreFailed
+from esm.errors import Awaited, Disconnected, StoreFailed
 from esm.runtime.happenings import Crashed, SourceFailed, SourceRecovered
 from esm.runtime.world import World
 
 _PASSING = Backoff(base=1.0, cap=60.0)
 _LASTING = Backoff(base=5.0, cap=300.0)
+_AWAITED = Backoff(base=1.0, cap=5.0)
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class ReadHealth:
 
     def failed(self, problem: Disconnected) -> float:
         """Seconds before it is read again: what only a person can mend is asked less often."""
-        pause = self._failures.another(_LASTING if problem.lasting else _PASSING, self.world.chance())
+        backoff = _AWAITED if isinstance(problem, Awaited) else _LASTING if problem.lasting else _PASSING
+        pause = self._failures.another(backoff, self.world.chance())
         self.world.tell(SourceFailed(self.mapping, problem.code, problem.reason, pause))
         return pause
 

@@ -21,11 +21,11 @@ _FIGURES: dict[str, tuple[str, Callable[[LaneFigures], float | None]]] = {
 _OFFSETS: dict[str, tuple[str, Callable[[LaneFigures], int | None]]] = {
     "esm_kafka_lag_records": (
         "Offsets between what is committed of the partition and its end",
-        lambda seen: None if seen.end is None else max(0, seen.end - _committed(seen)),
+        lambda seen: seen.lag,
     ),
     "esm_kafka_committed_offset": (
         "The offset that is committed of the partition, which is where it would go on",
-        lambda seen: None if seen.end is None else _committed(seen),
+        lambda seen: None if seen.end is None else seen.committed,
     ),
 }
 
@@ -54,10 +54,6 @@ def _offsets(lanes: Sequence[tuple[str, str, LaneStatus]]) -> Iterable[Metric]:
                 topic, _, partition = name.rpartition("-")
                 family.add_metric([mapping, topic, partition], value)
         yield family
-
-
-def _committed(seen: LaneFigures) -> int:
-    return 0 if seen.written is None else seen.written + 1
 
 
 def _states(lanes: Iterable[tuple[str, str, LaneStatus]]) -> Metric:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from esm.checkpoint import LaneRow, Position
 from esm.core.log.packing import Newer, pack, unpack
 from esm.core.partial import offset_id
-from esm.errors import Disconnected, LostLease, StoreFailed
+from esm.errors import Awaited, Disconnected, LostLease, StoreFailed
 from esm.model import Lane, LogPage, Record, Rejected
 from esm.testing import group
 from esm.testing.group import FakeGroup, FakeMember, Fenced
@@ -112,7 +112,7 @@ class FakeTopicReader:
         link = self._link
         await link.latency()
         if link.faults.hit("read fails"):
-            raise Disconnected("unreachable", "scripted")
+            raise Awaited("unreachable", "scripted")
         until = link.group.now() + wait
         while self._page(limit) is None and (left := until - link.group.now()) > 0:
             try:

@@ -129,6 +129,15 @@ def test_an_interrupt_leaves_nothing_behind(places: Path, number: signal.Signals
     assert left_in(places) == []
 
 
+def test_what_it_started_does_not_outlive_it_when_it_is_killed() -> None:
+    with started("--serve") as process:
+        read_until(process, r"http://127.0.0.1:\d+/metrics")
+        children = family(process)
+        process.kill()
+        assert len(children) >= 4
+        assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
 def test_serving_says_where_avoids_a_taken_port_and_ends_in_order(places: Path) -> None:
     with contextlib.ExitStack() as stack:
         taken = stack.enter_context(_listening())

@@ -18,6 +18,7 @@ from esm.plugins import DestinationContext
 from esm.ports import Checkable, Destination
 from servers import MockKafka, Server
 from servers.kafka_mock import Request
+from servers.kafka_secured import PASSWORDS, SecuredKafka
 from servers.topics import Topic, TopicMaker
 
 PARTITIONS = 3
@@ -120,6 +121,23 @@ async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server)
         await _taken(destination)
         assert await destination.check() == []
     assert await asyncio.to_thread(written, topic, 1)
+
+
+async def test_what_we_may_not_write_is_told_each_time(
+    kafka_secured: SecuredKafka, make_topic: TopicMaker
+) -> None:
+    """Such a client ends with a fatal error; an unheard one would leave whoever sends beside it waiting for ever."""
+    topic = await asyncio.to_thread(make_topic, kafka_secured.options("PLAINTEXT"), partitions=PARTITIONS)
+    sasl = {"mechanism": "PLAIN", "username": "bob", "password": PASSWORDS["bob"]}
+    address = kafka_secured.options("SASL")["bootstrap.servers"]
+    async with opened(address, topic.name, sasl=sasl) as destination:
+        assert isinstance(destination, Checkable)
+        (finding,) = await destination.check()
+        assert finding.text.endswith("authorization failed")
+        for _ in range(3):
+            refused = await asyncio.gather(*[_refused(destination) for _ in range(5)])
+            assert all("authorization failed" in why for why in refused)
+    assert not [one for one in threading.enumerate() if one.name == "kafka-producer"]
 
 
 async def test_the_loop_turns_while_brokers_are_away() -> None:

@@ -171,8 +171,16 @@ class _Line:
         while not (self._retired and not len(producer)):
             if self._abandoned:
                 producer.purge()
-            producer.poll(_TURN)
+            self._poll(producer)
         del self._producer  # this is the last but one reference, so it ends here, in the thread
+
+    def _poll(self, producer: Producer) -> None:
+        """A fatal error is raised, once; what is under way is reported all the same."""
+        try:
+            producer.poll(_TURN)
+        except KafkaException as raised:
+            self._on_error(raised.args[0])
+            producer.purge()
 
     def _on_error(self, error: KafkaError) -> None:
         """In the thread. That all brokers are down says less than what was heard of one of them."""

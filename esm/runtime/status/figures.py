@@ -40,6 +40,16 @@ class LaneFigures(Struct, frozen=True):
     is_open: bool = True
 
     @property
+    def committed(self) -> Position:
+        """Where it would go on, of a lane that tells its end."""
+        return 0 if self.written is None else self.written + 1
+
+    @property
+    def lag(self) -> int | None:
+        """How much lies between what is durable and the end; None if the source does not tell where that is."""
+        return None if self.end is None else max(0, self.end - self.committed)
+
+    @property
     def is_answered(self) -> bool:
         """The source is not silent for longer than any read waits."""
         return self.unanswered < _SILENT

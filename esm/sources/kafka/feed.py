@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from esm.errors import Disconnected, LostLease
+from esm.errors import Awaited, Disconnected, LostLease
 from esm.model import LogPage, Record, Rejected
 from esm.sources.world import World
 
@@ -76,7 +76,7 @@ class Feed:
         if self._over:
             raise LostLease(f"{self.lane} is not ours any more")
         if not self._parcels and (trouble := self._trouble()) is not None:
-            raise trouble
+            raise Awaited(trouble.code, trouble.reason, lasting=trouble.lasting)
         return self._page(limit)
 
     async def _heard(self, wait: float) -> None:

@@ -155,7 +155,15 @@ HUGE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_89
 
 async def test_status_shows_the_lanes_of_a_log_with_positions_as_texts(operator: Operator) -> None:
     crowded = LaneFigures(
-        at=HUGE, behind=3.0, age=2.00049, attempts=4, pending=2, held_by="r", key="k\udcff", crowded=True
+        at=HUGE,
+        behind=3.0,
+        end=HUGE + 1,
+        age=2.00049,
+        attempts=4,
+        pending=2,
+        held_by="r",
+        key="k\udcff",
+        crowded=True,
     )
     lanes = {"s-2": crowded, "s-1": LaneFigures(stalled="the store fails: " + "x" * 9_999)}
     operator.board.attach("stream", lambda: Live(lanes=lanes))
@@ -167,6 +175,7 @@ async def test_status_shows_the_lanes_of_a_log_with_positions_as_texts(operator:
         "state": "Crowded",
         "position": str(HUGE),
         "behind_seconds": 3.0,
+        "lag_records": HUGE + 1,
         "iterator_age_seconds": 2.0,
         "attempts": 4,
         "pending_batches": 2,

@@ -1,6 +1,7 @@
 """`esm status` against engines, impostors and nobody."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -125,6 +126,18 @@ def test_lanes_that_are_kept_are_told_of_unasked(serve: Serve) -> None:
     assert (
         "see --lanes" not in RUNNER.invoke(app, ["status", "--url", serve(200, json.dumps(told).encode())]).stdout
     )
+
+
+def test_what_waits_in_a_topic_is_said_over_its_partitions_and_of_each(serve: Serve) -> None:
+    from esm.api.view import status_document
+
+    board = StatusBoard(lambda: 1_700_000_000.0)
+    lanes = {"t-0": LaneFigures(at=9, written=4, end=1_005), "t-1": LaneFigures(end=234)}
+    board.attach("topic", lambda: Live(lanes=lanes))
+    body = json.dumps(status_document("1", 1.0, board.mappings())).encode()
+    whole, *each = RUNNER.invoke(app, ["status", "--lanes", "--url", serve(200, body)]).stdout.split("Lane ")
+    assert re.search(r"topic .* 1,234 │ +- │ +0 │ +0 │ +- │", whole)
+    assert re.search(r"t-0 .* 1,000 │.*\n.*t-1 .* 234 │", "".join(each))
 
 
 def test_an_engine_without_lanes_shows_none(serve: Serve) -> None:

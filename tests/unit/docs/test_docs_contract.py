@@ -119,6 +119,13 @@ def test_the_first_lambda_function_reports_the_poison() -> None:
     assert snippet("handler")({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
 
+def test_the_first_function_of_a_topic_reports_what_is_no_json() -> None:
+    values = ["e30=", "b29wcw==", None]
+    records = [{"offset": 7 + number, "value": value} for number, value in enumerate(values)]
+    answer = snippet("handle")({"records": {"orders-0": records}}, None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": {"partition": "orders-0", "offset": 8}}]}
+
+
 def test_the_snippet_tells_a_genuine_signature() -> None:
     check, now, body = genuine(), int(time.time()), json.dumps({"Records": []}).encode()
     assert check(b"secret", signature(b"secret", now, body), body)
@@ -196,7 +203,7 @@ def test_options_in_the_text_exist() -> None:
 
 def test_the_identifier_of_a_record_of_a_stream_is_where_the_page_says() -> None:
     rows = {row[0]: code(row[2])[0].split(".") for row in table(FUNCTIONS, "source")}
-    assert set(rows) == {"SQS", "Kinesis", "DynamoDB Streams"}
+    assert set(rows) == {"SQS", "Kinesis", "DynamoDB Streams", "Kafka"}
     told = {"SequenceNumber": "17", "Data": "", "PartitionKey": "k", "ApproximateArrivalTimestamp": 1}
     answer = read_records(json.dumps({"Records": [told]}).encode())
     stream = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"

@@ -77,12 +77,14 @@ def test_operations_knows_every_state_and_refusal() -> None:
 
 def test_operations_knows_the_codes_of_a_source() -> None:
     from esm.clients import aws_errors
+    from esm.clients.kafka import errors as kafka_errors
 
     said = re.findall(r"[A-Za-z]+", " ".join(row[0] for row in table(OPERATIONS, "last result begins with")))
     codes = {code for code, _ in aws_errors._SHORT.values() if not code.startswith("Kms")}
     assert codes | {"NoCredentials", "NoRegion", "BadAnswer", "Unknown", aws_errors.UNREACHABLE, "Kms"} <= set(
         said
     )
+    assert {*kafka_errors._CODES.values(), "NoBrokers"} <= set(said)
 
 
 def test_operations_names_every_alert() -> None:
@@ -91,7 +93,7 @@ def test_operations_names_every_alert() -> None:
 
 
 TEXTS = [text for row in table(OPERATIONS, "what you see") for text in code(row[0])]
-ELSEWHERE = {"esm status", "127.0.0.1:9464 is in use", "no engine answers at http://…"}
+ELSEWHERE = {"esm status", "Failed to resolve", "127.0.0.1:9464 is in use", "no engine answers at http://…"}
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text not in ELSEWHERE])

@@ -251,3 +251,19 @@ def test_a_batch_whose_budget_has_no_room_waits_until_others_are_finished() -> N
 
     with patch.object(log_lane, "ROOM", 400):
         loop.run(story())
+
+
+def test_what_comes_after_an_outage_of_any_length_is_read_within_seconds() -> None:
+    async def story() -> None:
+        rig = Rig(partitions=8)
+        async with rig.coordinated(), rig.member() as one:
+            await asyncio.sleep(5.0)
+            rig.rates["read fails"] = 1.0
+            await asyncio.sleep(1800.0)
+            assert 1.0 < max(told.pause for told in one.told.of(SourceFailed)) <= 5.0
+            rig.rates["read fails"] = 0.0
+            ids = [id_ for number in range(8) for id_ in rig.put("a", lane=f"t-{number}")]
+            await asyncio.sleep(6.0)
+            assert sorted(one.function.given) == sorted(ids)
+
+    loop.run(story())
