@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from esm.core.backoff import Backoff, Failures
 from esm.core.reconcile import difference
-from esm.runtime.signals import Stop
+from esm.runtime.signals import Stop, heed_cancel
 from esm.runtime.world import World
 
 K = TypeVar("K", bound=Hashable)
@@ -34,6 +34,7 @@ class Barrier:
         """Runs `run` until it ends by itself or the stop comes, however often it fails before."""
         failures = Failures()
         while not stop.is_set():
+            heed_cancel()
             started = self.world.monotonic()
             try:
                 await run(key, value, stop)

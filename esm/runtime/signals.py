@@ -52,6 +52,16 @@ class Stop:
         return True
 
 
+def heed_cancel() -> None:
+    """Raises CancelledError if this task is being cancelled and was not told: to be called before trying again.
+
+    Where a cancellation meets a TaskGroup that has just failed, Python before 3.13 raises the failure alone.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def hurry(patience: asyncio.Timeout) -> None:
     """Lets a timeout run out now, unless it has already."""
     if not patience.expired():

@@ -22,7 +22,7 @@ from esm.runtime.log.row import HeldRow, SharedRows
 from esm.runtime.log.runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
-from esm.runtime.signals import Stop
+from esm.runtime.signals import Stop, heed_cancel
 from esm.runtime.source_health import SourceHealth
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
@@ -52,6 +52,7 @@ class GroupMapping:
         """Returns when every lane has drained and the group is left."""
         async with shared_by_lanes(self.plan, self.caller, self.memory, self.world) as shared:
             while not stop.is_set():
+                heed_cancel()
                 try:
                     async with self.source.join() as membership:
                         if isinstance(membership, Outspoken):

@@ -198,3 +198,33 @@ def test_an_error_of_the_wanted_sets_is_not_swallowed(error: Exception) -> None:
         assert now() == 1.0
 
     loop.run(check())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_cancellation_is_heeded_that_comes_while_a_group_of_tasks_fails(steps: int) -> None:
+    """Python before 3.13 raises the failure alone then, and the cancellation would be forgotten."""
+
+    async def check() -> None:
+        failing = asyncio.Event()
+
+        async def fail() -> None:
+            await failing.wait()
+            raise ValueError
+
+        async def run(_key: str, _value: int, stop: Stop) -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+                await stop.wait()
+
+        barrier = Barrier(lambda *_: None, world(Told()))
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(barrier.run("a", 1, run, Stop()))
+            await asyncio.sleep(1.0)
+            failing.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=600.0)
+            assert task.cancelled()
+
+    loop.run(check())
