@@ -126,7 +126,7 @@ async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server)
 async def test_what_we_may_not_write_is_told_each_time(
     kafka_secured: SecuredKafka, make_topic: TopicMaker
 ) -> None:
-    """Such a client ends with a fatal error; an unheard one would leave whoever sends beside it waiting for ever."""
+    """Such a client ends with a fatal error; unheard, who sends beside it would wait for ever."""
     topic = await asyncio.to_thread(make_topic, kafka_secured.options("PLAINTEXT"), partitions=PARTITIONS)
     sasl = {"mechanism": "PLAIN", "username": "bob", "password": PASSWORDS["bob"]}
     address = kafka_secured.options("SASL")["bootstrap.servers"]

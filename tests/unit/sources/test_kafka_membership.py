@@ -7,11 +7,11 @@ from confluent_kafka import TopicPartition
 
 from esm.checkpoint import Checkpoint, LaneRow
 from esm.clients.kafka.asking import Committed
+from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kafka.beginnings import Beginnings, Past
 from esm.sources.kafka.event import Envelope
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.rows import GroupRows
-from esm.sources.kafka.start import begin_at
 from esm.sources.world import World
 
 
@@ -51,7 +51,7 @@ def membership(brokers: Brokers) -> GroupMembership:
     )
     thread: Any = Thread()
     made.poller = thread
-    begin = begin_at("TRIM_HORIZON", None)
+    begin = Begin(StartingPosition.TRIM_HORIZON)
     made.rows = GroupRows(
         Beginnings(brokers, begin, Past(), remark=lambda _: None, wall=lambda: 0.0), brokers.commit
     )
