@@ -22,20 +22,20 @@ from esm.plugins import SourceContext
 from esm.ports import LogSource
 from esm.sources.dynamodb import PLUGIN, DynamoOptions, DynamoSource
 from esm.sources.world import World
-from esm.testing import log_lineage, log_suite
-from esm.testing.log_bench import Bench, Harness, Rule
-from esm.testing.log_suite import RULES
+from esm.testing.log import lineage, suite
+from esm.testing.log.bench import Bench, Harness, Rule
+from esm.testing.log.suite import RULES
 from esm.testing.loop import run
 from servers import REGION, Server
 from servers.tables import make_table
 
 _EPOCH = 1_700_000_000.0
 _BY_TABLE = {
-    log_suite.brings_everything_once_and_in_order,
-    log_suite.reports_a_missing_log,
-    log_suite.begins_at_the_latest_without_a_gap,
+    suite.brings_everything_once_and_in_order,
+    suite.reports_a_missing_log,
+    suite.begins_at_the_latest_without_a_gap,
 }
-_MERGES = {log_lineage.lists_children_with_their_parents}
+_MERGES = {lineage.lists_children_with_their_parents}
 
 
 @dataclass
@@ -97,7 +97,7 @@ async def _on(rule: Rule, harness: Harness) -> None:
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in _MERGES], ids=name_of)
 def test_fake_stream_conforms(rule: Rule) -> None:
-    run(_on(rule, FakeHarness(tells=rule is not log_lineage.looks_for_children_when_a_lane_ends)))
+    run(_on(rule, FakeHarness(tells=rule is not lineage.looks_for_children_when_a_lane_ends)))
 
 
 @dataclass
@@ -176,7 +176,7 @@ _CASES = {
     f"{name_of(rule)}-{'table' if by_table else 'stream'}": (rule, by_table)
     for rule in RULES
     for by_table in (False, True)
-    if rule not in log_lineage.RULES and (not by_table or rule in _BY_TABLE)
+    if rule not in lineage.RULES and (not by_table or rule in _BY_TABLE)
 }
 
 

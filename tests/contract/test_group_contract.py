@@ -8,11 +8,11 @@ import pytest
 
 from esm.ports import GroupSource
 from esm.testing import loop
-from esm.testing.group import SESSION, FakeGroup, FakeMember, Position, shared_out
-from esm.testing.group_bench import GroupBench, GroupRule
-from esm.testing.group_source import FakeGroupSource
-from esm.testing.group_suite import RULES
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group.bench import GroupBench, GroupRule
+from esm.testing.group.fake import SESSION, FakeGroup, FakeMember, Position, shared_out
+from esm.testing.group.source import FakeGroupSource
+from esm.testing.group.suite import RULES
 
 
 class FakeBench:

@@ -13,8 +13,8 @@ from esm.plugins import SourceContext
 from esm.ports import GroupSource
 from esm.sources.kafka import PLUGIN
 from esm.sources.kafka.event import lane_name, partition_of
-from esm.testing.group_bench import GroupBench, GroupRule
-from esm.testing.group_suite import RULES
+from esm.testing.group.bench import GroupBench, GroupRule
+from esm.testing.group.suite import RULES
 from servers import Server
 from servers.kafka_evictions import evict
 from servers.topics import Record, Topic, TopicMaker

@@ -15,9 +15,9 @@ from contract_endings import Endings, endings, name_of
 from esm.plugins import SourceContext
 from esm.ports import LogSource
 from esm.sources.kinesis import PLUGIN
-from esm.testing import log_ages, log_lineage, log_suite
-from esm.testing.log_bench import Bench, Harness, Rule
-from esm.testing.log_suite import RULES
+from esm.testing.log import ages, lineage, suite
+from esm.testing.log.bench import Bench, Harness, Rule
+from esm.testing.log.suite import RULES
 from servers import Server
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
@@ -129,16 +129,16 @@ def test_stand_in_conforms(rule: Rule, stand_in_endings: Endings) -> None:
         raise error
 
 
-@pytest.mark.parametrize("rule", log_ages.RULES, ids=name_of)
+@pytest.mark.parametrize("rule", ages.RULES, ids=name_of)
 async def test_kinesis_source_conforms_when_time_passes(rule: Rule, stand_in: StandIn) -> None:
     await rule(StandInHarness(stand_in, aged=True))
 
 
-@pytest.mark.parametrize("suite", [log_suite, log_lineage, log_ages], ids=lambda suite: suite.__name__)
-def test_no_rule_is_forgotten(suite: ModuleType) -> None:
+@pytest.mark.parametrize("module", [suite, lineage, ages], ids=lambda module: module.__name__)
+def test_no_rule_is_forgotten(module: ModuleType) -> None:
     written = {
         name
-        for name, member in vars(suite).items()
-        if iscoroutinefunction(member) and member.__module__ == suite.__name__ and not name.startswith("_")
+        for name, member in vars(module).items()
+        if iscoroutinefunction(member) and member.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert written == {name_of(rule) for rule in suite.RULES if rule.__module__ == suite.__name__}
+    assert written == {name_of(rule) for rule in module.RULES if rule.__module__ == module.__name__}

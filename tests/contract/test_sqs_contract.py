@@ -17,11 +17,13 @@ from contract_endings import Endings, endings, name_of
 from esm.plugins import SourceContext
 from esm.ports import QueueSource
 from esm.sources.sqs import PLUGIN
-from esm.testing import queue_order, queue_suite, target_suite
+from esm.testing import target_suite
+from esm.testing.faults import Faults
 from esm.testing.loop import run
-from esm.testing.queue import FakeQueue, FakeSource, Faults
-from esm.testing.queue_bench import Bench, Harness, Rule
-from esm.testing.queue_suite import RULES
+from esm.testing.queue import order, suite
+from esm.testing.queue.bench import Bench, Harness, Rule
+from esm.testing.queue.fake import FakeQueue, FakeSource
+from esm.testing.queue.suite import RULES
 from servers import QueueMaker, Server
 
 
@@ -110,8 +112,8 @@ def test_fake_queue_conforms(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("fault", "caught"),
     [
-        ("delete fails", queue_suite.deletes_what_is_done),
-        ("give back fails", queue_suite.gives_back_what_was_not_tried),
+        ("delete fails", suite.deletes_what_is_done),
+        ("give back fails", suite.gives_back_what_was_not_tried),
     ],
 )
 def test_suite_catches_a_reader_that_does_not_settle(fault: str, caught: Rule) -> None:
@@ -119,11 +121,11 @@ def test_suite_catches_a_reader_that_does_not_settle(fault: str, caught: Rule) -
         run(_on(caught, FakeHarness({fault: 1.0})))
 
 
-@pytest.mark.parametrize("suite", [queue_suite, queue_order, target_suite], ids=lambda suite: suite.__name__)
-def test_no_rule_is_forgotten(suite: ModuleType) -> None:
+@pytest.mark.parametrize("module", [suite, order, target_suite], ids=lambda module: module.__name__)
+def test_no_rule_is_forgotten(module: ModuleType) -> None:
     written = {
         name
-        for name, member in vars(suite).items()
-        if iscoroutinefunction(member) and member.__module__ == suite.__name__
+        for name, member in vars(module).items()
+        if iscoroutinefunction(member) and member.__module__ == module.__name__
     }
-    assert written <= {name_of(rule) for rule in suite.RULES}
+    assert written <= {name_of(rule) for rule in module.RULES}

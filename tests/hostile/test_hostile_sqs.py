@@ -32,7 +32,7 @@ from esm.sources.sqs import SqsOptions, SqsSource
 from esm.sources.world import World as SqsWorld
 from esm.targets.http.replies import reply_to
 from esm.testing import loop
-from esm.testing.queue import FakeQueue, Message
+from esm.testing.queue.fake import FakeQueue, Message
 
 EPOCH = 1_700_000_000.0
 ARN = "arn:aws:sqs:us-east-2:123456789012:orders"

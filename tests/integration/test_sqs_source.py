@@ -15,7 +15,7 @@ from esm.model import Record
 from esm.plugins import SourceContext
 from esm.ports import Checkable
 from esm.sources.sqs import PLUGIN, SqsSource
-from esm.testing.queue_bench import gather, opened
+from esm.testing.queue.bench import gather, opened
 from servers import Queue, QueueMaker, Server
 
 NO_ATTEMPTS = "ministack ignores ReceiveRequestAttemptId: the messages of a lost answer stay hidden"

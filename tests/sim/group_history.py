@@ -20,9 +20,9 @@ from esm.runtime.log import lane as log_lane
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-from esm.testing.group import SESSION, FakeGroup
-from esm.testing.group_source import FakeGroupSource
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group.fake import SESSION, FakeGroup
+from esm.testing.group.source import FakeGroupSource
 from sim.group_oracle import GroupOracle
 from sim.history import EPOCH, must
 from sim.log_history import FOREVER, opening

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow
 from esm.core.log.packing import unpack
-from esm.testing.group import FakeGroup, FakeMember, Position
-from esm.testing.log import Entry
+from esm.testing.group.fake import FakeGroup, FakeMember, Position
+from esm.testing.log.fake import Entry
 from sim.history import must
 from sim.log_oracle import LogOracle, is_settled
 

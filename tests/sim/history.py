@@ -19,7 +19,8 @@ from esm.runtime.happenings import CircuitOpened, Happening
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-from esm.testing.queue import FakeQueue, FakeSource, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeQueue, FakeSource
 
 EPOCH = 1_700_000_000.0
 FOREVER = 5 * 24 * 3600.0

@@ -22,8 +22,8 @@ from esm.runtime.lane_happenings import Bisected, DestinationFailed, Dropped, La
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-from esm.testing.log import FakeLog, FakeLogSource, Shard
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.log.fake import FakeLog, FakeLogSource, Shard
 from sim.history import EPOCH, must
 from sim.log_oracle import FILTERED, LogOracle
 from sim.log_world import FakeDestination, FaultyStore, LogFunction

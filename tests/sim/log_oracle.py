@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from esm.checkpoint import Checkpoint, LaneRow
-from esm.testing.group import FakeGroup
-from esm.testing.log import Entry, FakeLog
+from esm.testing.group.fake import FakeGroup
+from esm.testing.log.fake import Entry, FakeLog
 from sim.history import must
 
 FILTERED = "drop-me"

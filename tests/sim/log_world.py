@@ -11,7 +11,7 @@ from esm.checkpoint import LaneRow
 from esm.errors import StoreFailed, Undeliverable
 from esm.model import Errored, Invocation, Notice, Outcome, Refused, Reply, Returned
 from esm.stores import MemoryStore
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
 from sim.log_oracle import THIEF
 
 

@@ -21,7 +21,8 @@ from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing import loop
-from esm.testing.queue import FakeQueue, FakeSource, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeQueue, FakeSource
 from sim.history import EPOCH, Spaced, must
 
 SEEDS = max(60, int(os.environ.get("SIM_SEEDS", "300")) // 5)

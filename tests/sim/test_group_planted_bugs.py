@@ -13,8 +13,8 @@ from esm.core.log.parts import Part
 from esm.model import Lane
 from esm.runtime.log.group import GroupMapping
 from esm.testing import loop
-from esm.testing.group import FakeGroup, FakeMember, Position
-from esm.testing.group_source import Link
+from esm.testing.group.fake import FakeGroup, FakeMember, Position
+from esm.testing.group.source import Link
 from sim.group_history import GroupHistory
 from sim.history import Violation
 

@@ -4,7 +4,7 @@ from core_records import record
 
 from esm.core.invocation import invocation
 from esm.model import Invocation, Record
-from esm.testing.queue import FakeCodec
+from esm.testing.queue.fake import FakeCodec
 
 
 def call(*records: Record, mapping: str = "orders", batch_id: str = "b-1", attempt: int = 1) -> Invocation:

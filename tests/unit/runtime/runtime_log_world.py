@@ -21,8 +21,8 @@ from esm.runtime.engine import Engine
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.stores import MemoryStore
-from esm.testing.log import FakeLog, FakeLogSource
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.log.fake import FakeLog, FakeLogSource
 from esm.testing.target import SUCCESS, Script
 
 

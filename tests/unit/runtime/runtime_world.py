@@ -19,7 +19,8 @@ from esm.runtime.happenings import Happening
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-from esm.testing.queue import FakeQueue, FakeReader, FakeSource, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeQueue, FakeReader, FakeSource
 from esm.testing.target import SUCCESS, Script
 
 EPOCH = 1_700_000_000.0

@@ -36,7 +36,8 @@ from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.runtime.status.board import StatusBoard
 from esm.testing import loop
-from esm.testing.queue import FakeCodec, FakeQueue, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeCodec, FakeQueue
 from esm.testing.target import SUCCESS, Script, Turn, in_turn
 
 HALF_AN_HOUR = 1_800.0

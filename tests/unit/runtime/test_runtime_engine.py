@@ -16,7 +16,8 @@ from esm.runtime.happenings import Abandoned, Deleted, Released, State
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.signals import Stop
 from esm.testing import loop
-from esm.testing.queue import FakeQueue, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeQueue
 from esm.testing.target import SUCCESS, Turn
 
 FOREVER = Turn(Returned(b"null"), 1e6)

@@ -13,7 +13,7 @@ from esm.runtime.happenings import Filtered, Polled, Renewed, Unfilterable
 from esm.runtime.plan import QueueOptions
 from esm.runtime.sieve import Sieve
 from esm.testing import loop
-from esm.testing.queue import FakeCodec, FakeQueue, FakeReader
+from esm.testing.queue.fake import FakeCodec, FakeQueue, FakeReader
 from esm.testing.target import Turn
 
 ODD = FilterSet(['{"body": {"digit": ["1", "3", "5", "7", "9"]}}'], SQS)

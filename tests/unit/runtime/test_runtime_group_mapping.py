@@ -20,9 +20,9 @@ from esm.runtime.log import lane as log_lane
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.testing import loop
-from esm.testing.group import FakeGroup
-from esm.testing.group_source import FakeGroupSource, FakeTopicReader, Link
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group.fake import FakeGroup
+from esm.testing.group.source import FakeGroupSource, FakeTopicReader, Link
 from esm.testing.target import SUCCESS, Script, Turn
 
 FAILURE = Turn(Errored(Outcome.FUNCTION_ERROR, "boom"))

@@ -16,8 +16,8 @@ from esm.runtime.log.row import HeldRow, SeenRows, resolve_start, take_row
 from esm.runtime.log.stall import Stall
 from esm.stores import MemoryStore
 from esm.testing import loop
-from esm.testing.log import FakeLog, FakeLogSource
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.log.fake import FakeLog, FakeLogSource
 
 
 @dataclass

@@ -19,7 +19,7 @@ from esm.runtime.log.lane import rule_of
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogOptions
 from esm.runtime.signals import Stop
-from esm.testing.log import FakeLogReader
+from esm.testing.log.fake import FakeLogReader
 from esm.testing.target import SUCCESS, Turn
 
 

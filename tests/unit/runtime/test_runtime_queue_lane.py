@@ -22,7 +22,8 @@ from esm.runtime.happenings import (
 from esm.runtime.plan import QueueOptions, QueuePlan
 from esm.runtime.queue.slots import Slots
 from esm.testing import loop
-from esm.testing.queue import FakeQueue, Faults
+from esm.testing.faults import Faults
+from esm.testing.queue.fake import FakeQueue
 from esm.testing.target import SUCCESS, Turn
 
 HOUR = 3600.0

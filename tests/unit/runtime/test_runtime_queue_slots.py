@@ -15,7 +15,7 @@ from esm.runtime.plan import QueueOptions, TargetPlan
 from esm.runtime.queue.slots import Slots
 from esm.runtime.signals import Stop
 from esm.testing import loop
-from esm.testing.queue import FakeCodec
+from esm.testing.queue.fake import FakeCodec
 from esm.testing.target import SUCCESS, Turn, in_turn
 
 LONG = 1e6

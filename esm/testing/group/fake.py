@@ -3,7 +3,7 @@
 `FakeGroup` is the server: partitions whose offsets only grow, positions with a text beside them, and a coordinator
 that shares the partitions out among its members, waits for those it takes away, and lets nobody commit who is not
 a member any more. What a member knows lags behind that: `FakeMember` is its side of it, and the adapter that the
-engine drives is in `esm.testing.group_source`.
+engine drives is in `esm.testing.group.source`.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from esm.core.log.packing import ROOM
-from esm.testing.log import Entry, Shard
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.log.fake import Entry, Shard
 
 SESSION = 10.0
 """Seconds without a heartbeat after which a member is taken for dead."""

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from esm.errors import Disconnected
 from esm.model import Page, Record
 from esm.ports import Measured
-from esm.testing import queue_order
-from esm.testing.queue_bench import PATIENCE, Harness, Rule, gather, ids, is_empty, now, opened
+from esm.testing.queue import order
+from esm.testing.queue.bench import PATIENCE, Harness, Rule, gather, ids, is_empty, now, opened
 
 # Reading
 
@@ -242,5 +242,5 @@ RULES: Sequence[Rule] = (
     keeps_what_is_extended,
     tells_what_is_no_longer_ours,
     extends_by_the_receipt_of_the_last_read,
-    *queue_order.RULES,
+    *order.RULES,
 )

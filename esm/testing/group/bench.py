@@ -10,7 +10,7 @@ from typing import Protocol
 from esm.checkpoint import Checkpoint, LaneRow
 from esm.model import Lane, Record
 from esm.ports import GroupSource, LogReader, Membership
-from esm.testing.log_bench import gather
+from esm.testing.log.bench import gather
 
 PATIENCE = 60.0
 SCOPE = "contract"

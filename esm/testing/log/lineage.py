@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from esm.checkpoint import Start
 from esm.model import Lane
-from esm.testing.log_bench import PATIENCE, Harness, Reshaped, Rule, ids, lanes_of, last_page, only_lane
+from esm.testing.log.bench import PATIENCE, Harness, Reshaped, Rule, ids, lanes_of, last_page, only_lane
 
 
 async def reads_a_closed_lane_to_its_end(harness: Harness) -> None:

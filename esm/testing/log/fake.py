@@ -1,7 +1,7 @@
 """A log that lives in memory on the engine's clock, with shards that split and merge, and faults on demand.
 
 `FakeLog` is the server: shards with positions that only grow, closed ones with children, records that are trimmed
-from the front. `FakeLogSource` is the adapter the engine drives. The `Faults` of `esm.testing.queue` decide, by a
+from the front. `FakeLogSource` is the adapter the engine drives. The `Faults` of `esm.testing.faults` decide, by a
 seeded chance, what goes wrong between the two.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from esm.checkpoint import Position, Start
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage, Record, Rejected
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
 
 
 @dataclass(frozen=True, slots=True)

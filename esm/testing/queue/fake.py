@@ -1,20 +1,19 @@
 """A queue that lives in memory on the engine's clock, and a source that reads it, with faults on demand.
 
 `FakeQueue` is the server: visibility, receive counts, redrive, groups that block while one of their messages is
-out. `FakeSource` is the adapter the engine drives. `Faults` decides, by a seeded chance, what goes wrong
-between the two, and counts what did, so that a test can prove its faults have fired.
+out. `FakeSource` is the adapter the engine drives. What goes wrong between the two is decided by
+`esm.testing.faults`.
 """
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from esm.errors import Disconnected, OverLimit
 from esm.model import Backlog, Lane, Page, Record, Settlement, Terms
+from esm.testing.faults import Faults
 
 
 @dataclass(slots=True)
@@ -111,22 +110,6 @@ class FakeQueue:
     def _known(self, receipt: str) -> Message | None:
         message = self.messages.get(receipt.partition("#")[0])
         return message if message and message.receipt == receipt else None
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong, each kind with its probability per call; `fired` counts."""
-
-    chance: random.Random
-    rates: dict[str, float] = field(default_factory=dict)
-    fired: Counter[str] = field(default_factory=Counter)
-
-    def hit(self, kind: str) -> bool:
-        """Draws for one kind of fault."""
-        if self.chance.random() >= self.rates.get(kind, 0.0):
-            return False
-        self.fired[kind] += 1
-        return True
 
 
 class FakeReader:

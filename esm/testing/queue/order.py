@@ -5,7 +5,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from esm.testing.queue_bench import PATIENCE, Harness, Rule, gather, ids, is_empty, opened
+from esm.testing.queue.bench import PATIENCE, Harness, Rule, gather, ids, is_empty, opened
 
 
 async def fills_a_page_with_a_group_in_order(harness: Harness) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from esm.model import LogPage, Record
 from esm.ports import LogReader
-from esm.testing.log_bench import PATIENCE, Aged, Harness, Rule, filled, gather, ids, only_lane
+from esm.testing.log.bench import PATIENCE, Aged, Harness, Rule, filled, gather, ids, only_lane
 
 
 async def goes_on_when_its_iterator_has_expired(harness: Harness) -> None:

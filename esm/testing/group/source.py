@@ -14,10 +14,10 @@ from esm.core.log.packing import Newer, pack, unpack
 from esm.core.partial import offset_id
 from esm.errors import Awaited, Disconnected, LostLease, StoreFailed
 from esm.model import Lane, LogPage, Record, Rejected
-from esm.testing import group
-from esm.testing.group import FakeGroup, FakeMember, Fenced
-from esm.testing.log import Entry, FakeLogCodec, Shard
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group import fake
+from esm.testing.group.fake import FakeGroup, FakeMember, Fenced
+from esm.testing.log.fake import Entry, FakeLogCodec, Shard
 
 
 class Process:
@@ -62,7 +62,7 @@ class FakeGroupRows:
             return False
         at = -1 if new.checkpoint is None or new.checkpoint.at is None else new.checkpoint.at
         try:
-            link.group.commit(link.member, new.lane, group.Position(at + 1, pack(new)))
+            link.group.commit(link.member, new.lane, fake.Position(at + 1, pack(new)))
         except Fenced:
             link.fenced()
             raise LostLease(f"{new.lane}: no member any more") from None
@@ -84,11 +84,11 @@ class FakeGroupRows:
             self._seen[lane] = since, self._read(scope, lane)
         return self._seen[lane][1]
 
-    def _position(self, lane: str) -> group.Position:
+    def _position(self, lane: str) -> fake.Position:
         """The group's; before it has any, the beginning or, of partitions that were there by then, the end."""
         server = self._link.group
         if self._link.latest and not server.positions:
-            return group.Position(server.end(lane))
+            return fake.Position(server.end(lane))
         return server.position(lane)
 
     def _read(self, scope: str, lane: str) -> LaneRow:
@@ -187,7 +187,7 @@ class Link:
     async def beat(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(group.HEARTBEAT)
+            await asyncio.sleep(fake.HEARTBEAT)
             await self.process.running()
             try:
                 self.group.beat(self.member)

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Collection, Sequence
 from esm.checkpoint import Budget, Checkpoint, Span
 from esm.errors import Disconnected, LostLease
 from esm.model import Lane
-from esm.testing.group_bench import PATIENCE, GroupHarness, GroupRule, joined
-from esm.testing.log_bench import gather, ids
+from esm.testing.group.bench import PATIENCE, GroupHarness, GroupRule, joined
+from esm.testing.log.bench import gather, ids
 
 # Reading
 

@@ -19,8 +19,8 @@ from esm.checkpoint import Start
 from esm.errors import Disconnected
 from esm.model import LogPage, Record
 from esm.ports import LogSource
-from esm.testing import log_ages, log_lineage
-from esm.testing.log_bench import PATIENCE, Harness, Rule, filled, gather, ids, now, only_lane
+from esm.testing.log import ages, lineage
+from esm.testing.log.bench import PATIENCE, Harness, Rule, filled, gather, ids, now, only_lane
 
 # Reading
 
@@ -194,6 +194,6 @@ RULES: Sequence[Rule] = (
     begins_at_a_time,
     begins_at_the_latest_without_a_gap,
     begins_at_the_oldest,
-    *log_lineage.RULES,
-    *log_ages.RULES,
+    *lineage.RULES,
+    *ages.RULES,
 )

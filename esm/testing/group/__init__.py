@@ -1,0 +1,1 @@
+"""A topic and its consumer group in memory, and what every `GroupSource` must do."""

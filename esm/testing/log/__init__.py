@@ -1,0 +1,1 @@
+"""A log in memory, and what every `LogSource` must do."""

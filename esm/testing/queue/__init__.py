@@ -1,0 +1,1 @@
+"""A queue in memory, and what every `QueueSource` must do."""
