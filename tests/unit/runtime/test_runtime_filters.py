@@ -175,7 +175,7 @@ async def test_a_held_record_that_comes_again_is_not_filtered_again() -> None:
     rig = Rig(filters=first_receive, queue=queue, script=lambda _: Turn(Returned(b"{}"), 21.0))
     rig.rates["extension fails"] = 1.0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("esm.testing.queue.FakeSource.codec", Counting())
+        patch.setattr("esm.testing.queue.fake.FakeSource.codec", Counting())
         rig.send(2)
         async with rig.running(60.0):
             pass
