@@ -153,6 +153,12 @@ class SourceRecovered(Happening, frozen=True):
     """The source answers again."""
 
 
+class Remarked(Happening, frozen=True):
+    """A source has something to say to people."""
+
+    text: str
+
+
 class Crashed(Happening, frozen=True):
     """A lane or mapping ended with an error and is started again after `pause` seconds."""
 

@@ -1,4 +1,4 @@
-"""What happens in a lane of a log, beside what happens in any mapping (see `happenings`)."""
+"""What happens in the lanes of a log, and to them, beside what happens in any mapping (see `happenings`)."""
 
 from collections.abc import Sequence
 
@@ -127,9 +127,3 @@ class Rebalanced(Happening, frozen=True):
     kind: RebalanceKind
     lanes: Sequence[str]
     ours: int
-
-
-class Remarked(Happening, frozen=True):
-    """A source has something to say to people."""
-
-    text: str

@@ -27,13 +27,14 @@ from esm.runtime.happenings import (
     QueueDepth,
     Rejection,
     Released,
+    Remarked,
     Renewed,
     SourceFailed,
     SourceRecovered,
     State,
     Unfilterable,
 )
-from esm.runtime.lane_happenings import Committed, LaneHappening, Rebalanced, Remarked
+from esm.runtime.lane_happenings import Committed, LaneHappening, Rebalanced
 from esm.runtime.status.trouble import shown
 from esm.telemetry.lane_lines import ROUTINE, lane_line, position
 from esm.telemetry.repeats import Repeats

@@ -7,8 +7,8 @@ import time
 import pytest
 from kafka_members import commit, in_thread, member, source_of, until
 
-from esm.runtime.happenings import SourceFailed, SourceRecovered
-from esm.runtime.lane_happenings import RecordsLost, Remarked
+from esm.runtime.happenings import Remarked, SourceFailed, SourceRecovered
+from esm.runtime.lane_happenings import RecordsLost
 from esm.sources.kafka.start import Origin
 from servers import Server
 from servers.topics import Record, Topic, TopicMaker

@@ -16,7 +16,8 @@ from esm.model import Lane, Rebalance, Remark
 from esm.ports import GroupSource, LogReader, Membership, Outspoken
 from esm.runtime.calling.caller import Caller
 from esm.runtime.follow import Barrier, first_of, follow
-from esm.runtime.lane_happenings import LaneStopped, Rebalanced, Remarked
+from esm.runtime.happenings import Remarked
+from esm.runtime.lane_happenings import LaneStopped, Rebalanced
 from esm.runtime.log.lane import Shared
 from esm.runtime.log.row import HeldRow, SharedRows
 from esm.runtime.log.runner import LaneRunner, Lineage, shared_by_lanes

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from esm.model import RebalanceKind
-from esm.runtime.lane_happenings import LaneStarted, Rebalanced, Remarked
+from esm.runtime.happenings import Remarked
+from esm.runtime.lane_happenings import LaneStarted, Rebalanced
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.status.figures import LaneFigures
 from esm.runtime.status.values import Live
