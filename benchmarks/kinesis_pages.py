@@ -27,7 +27,7 @@ from esm.sources.kinesis.event import Encoder, KinesisCodec
 from esm.sources.kinesis.shard import KinesisShard
 from esm.sources.kinesis.stream import Stream
 from esm.sources.shards import Pacer, ShardReader
-from esm.sources.world import real_world
+from esm.world import real_world
 
 COUNT, SIZE, ROUNDS = 1000, 1024, 50
 SHARDS, SECONDS = 1000, 5.0
@@ -98,7 +98,7 @@ class Silent:
 
 async def idle() -> float:
     """Microseconds of CPU for each read of an idle shard, without the call itself."""
-    world = real_world(time.monotonic)
+    world = real_world()
     reads = 0
 
     async def follow(name: str) -> None:

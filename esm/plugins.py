@@ -13,6 +13,7 @@ from typing import Any
 from esm.model import DataKeys
 from esm.options import Options, TargetOptions
 from esm.ports import Destination, GroupSource, LogSource, QueueSource, Target
+from esm.world import World
 
 
 class Kind(StrEnum):
@@ -34,7 +35,7 @@ class SourceContext:
     """What a source may need to know of its mapping.
 
     `id` is the mapping's, the same on every host. `aws` holds the file's `aws:` defaults, `window` the batching
-    window in seconds (it decides a detail of the event), `monotonic` the engine's clock. For a check of the
+    window in seconds (it decides a detail of the event), `world` the engine's time and chance. For a check of the
     source's own settings: `timeout` is the target's, in seconds, and `held` the most records that the mapping may
     have in flight. `starting_position` is AWS's word, None for a queue; `starting_position_timestamp` goes with
     `AT_TIMESTAMP`, in epoch seconds.
@@ -43,7 +44,7 @@ class SourceContext:
     mapping: str
     aws: Mapping[str, Any]
     window: float
-    monotonic: Callable[[], float]
+    world: World
     timeout: float = 0.0
     held: int = 0
     starting_position: str | None = None

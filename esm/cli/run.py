@@ -12,6 +12,7 @@ from esm.cli.daemon import Daemon
 from esm.config import assemble, load
 from esm.errors import ConfigError
 from esm.telemetry.log_format import Format, Level, logging_to
+from esm.world import real_world
 
 _NOT_SETTLED = 1
 
@@ -20,7 +21,7 @@ def run(path: Path, log_format: Format | None, log_level: Level | None) -> int:
     """Runs until a signal ends it; the log goes to standard output."""
     try:
         loaded = load(path)
-        plan = assemble(loaded.config, monotonic=time.monotonic)
+        plan = assemble(loaded.config, world=real_world())
         settings = loaded.config.settings
         with logging_to(
             sys.stdout, log_format or settings.log.format, log_level or settings.log.level, time.time

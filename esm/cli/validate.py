@@ -1,7 +1,6 @@
 """`esm validate`: what is wrong with a configuration, and with `--connect` what does not answer."""
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from esm.config.topic_options import TopicOptions
 from esm.errors import ConfigError
 from esm.ports import Checkable
 from esm.stores import SqliteCheck, file_of
+from esm.world import real_world
 
 
 def validate(path: Path, *, connect: bool) -> int:
     """The exit code."""
     try:
         loaded = load(path)
-        plan = assemble(loaded.config, monotonic=time.monotonic)
+        plan = assemble(loaded.config, world=real_world())
     except ConfigError as error:
         lines(error.problems)
         return NOT_STARTED

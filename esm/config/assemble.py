@@ -1,6 +1,5 @@
 """From the configuration to the engine's plan: sources made, targets ready to be opened. No I/O."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -15,15 +14,14 @@ from esm.ports import GroupSource, LogSource, QueueSource
 from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, QueueOptions, QueuePlan, TargetPlan
 from esm.stores import open_store
 from esm.targets.rate import Rate
+from esm.world import World
 
-Clock = Callable[[], float]
 
-
-def assemble(config: Config, *, monotonic: Clock) -> EnginePlan:
-    """`monotonic` is the engine's clock, in seconds."""
+def assemble(config: Config, *, world: World) -> EnginePlan:
+    """`world` is what sources are given."""
     return EnginePlan(
         mappings={
-            name: _mapping(mapping, config.targets[mapping.target], config.settings, monotonic)
+            name: _mapping(mapping, config.targets[mapping.target], config.settings, world)
             for name, mapping in config.mappings.items()
         },
         targets={name: _target(target, config.settings) for name, target in config.targets.items()},
@@ -39,9 +37,9 @@ def has_positions(config: Config) -> bool:
 
 
 def _mapping(
-    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Clock
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, world: World
 ) -> QueuePlan | LogPlan:
-    source = source_of(mapping, target, settings, monotonic)
+    source = source_of(mapping, target, settings, world)
     if isinstance(mapping.options, MappingOptions):
         return _queue(mapping, mapping.options, cast("QueueSource", source))
     return LogPlan(

@@ -1,6 +1,5 @@
 """What a component's plugin makes of its options: no I/O, and nothing opened."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from esm.config.mapping_options import MappingOptions
@@ -8,10 +7,11 @@ from esm.config.models import MappingConfig, Settings, TargetConfig
 from esm.config.stream_options import StreamOptions
 from esm.plugins import SourceContext, TargetContext
 from esm.ports import GroupSource, LogSource, QueueSource, Target
+from esm.world import World
 
 
 def source_of(
-    mapping: MappingConfig, target: TargetConfig, settings: Settings, monotonic: Callable[[], float]
+    mapping: MappingConfig, target: TargetConfig, settings: Settings, world: World
 ) -> QueueSource | LogSource | GroupSource:
     """Raises ValueError when the plugin finds that options make no sense together."""
     given = mapping.options
@@ -19,7 +19,7 @@ def source_of(
         mapping=mapping.name,
         aws=settings.aws_defaults,
         window=given.maximum_batching_window_in_seconds,
-        monotonic=monotonic,
+        world=world,
         timeout=target.options.timeout,
         held=given.batch_size * given.ceiling if isinstance(given, MappingOptions) else 0,
         starting_position=given.starting_position if isinstance(given, StreamOptions) else None,

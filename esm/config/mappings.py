@@ -23,6 +23,7 @@ from esm.config.topic_options import TopicOptions, check_topic, with_an_end
 from esm.config.topics import Place, group_of, with_topic
 from esm.model import DataKeys
 from esm.plugins import Kind
+from esm.world import real_world
 
 _ROOT = uuid5(NAMESPACE_DNS, "esm-engine")
 ENDS = ("source", "target")
@@ -209,7 +210,7 @@ class Mappings:
         if target is None:
             return
         try:
-            source_of(mapping, target, self.settings, float)
+            source_of(mapping, target, self.settings, real_world())
         except ValueError as error:
             self.report.problem(node, str(error))
 

@@ -4,7 +4,6 @@ No emulator splits shards, and DynamoDB itself never merges any: what the suite 
 """
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -21,11 +20,11 @@ from esm.clients.aws import AwsOptions
 from esm.plugins import SourceContext
 from esm.ports import LogSource
 from esm.sources.dynamodb import PLUGIN, DynamoOptions, DynamoSource
-from esm.sources.world import World
 from esm.testing.log import lineage, suite
 from esm.testing.log.bench import Bench, Harness, Rule
 from esm.testing.log.suite import RULES
 from esm.testing.loop import run
+from esm.world import World, real_world
 from servers import REGION, Server
 from servers.tables import make_table
 
@@ -152,7 +151,7 @@ class ServerHarness:
             mapping="contract",
             aws={"endpoint_url": self.server.endpoint_url, "region": REGION},
             window=0,
-            monotonic=time.monotonic,
+            world=real_world(),
             starting_position="LATEST" if latest else "TRIM_HORIZON",
         )
         source = PLUGIN.make(PLUGIN.options.model_validate(options), context)

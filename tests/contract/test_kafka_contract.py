@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -15,6 +14,7 @@ from esm.sources.kafka import PLUGIN
 from esm.sources.kafka.event import lane_name, partition_of
 from esm.testing.group.bench import GroupBench, GroupRule
 from esm.testing.group.suite import RULES
+from esm.world import real_world
 from servers import Server
 from servers.kafka_evictions import evict
 from servers.topics import Record, Topic, TopicMaker
@@ -35,7 +35,7 @@ def source_of(topic: Topic, group: str, protocol: str, position: str = "TRIM_HOR
         "metadata_refresh": 1,
         "settings": {} if protocol == "consumer" else {"heartbeat.interval.ms": 200},
     }
-    context = SourceContext("contract", {}, 0, time.monotonic, starting_position=position)
+    context = SourceContext("contract", {}, 0, real_world(), starting_position=position)
     return cast("GroupSource", PLUGIN.make(PLUGIN.options.model_validate(options), context))
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
@@ -18,6 +17,7 @@ from esm.sources.kinesis import PLUGIN
 from esm.testing.log import ages, lineage, suite
 from esm.testing.log.bench import Bench, Harness, Rule
 from esm.testing.log.suite import RULES
+from esm.world import real_world
 from servers import Server
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
@@ -29,7 +29,7 @@ FORGETS_PARENTS = {"ministack"}
 
 def source_of(endpoint_url: str, stream: str, position: str = "TRIM_HORIZON") -> LogSource:
     context = SourceContext(
-        "contract", {"endpoint_url": endpoint_url}, 0, time.monotonic, starting_position=position
+        "contract", {"endpoint_url": endpoint_url}, 0, real_world(), starting_position=position
     )
     return cast("LogSource", PLUGIN.make(PLUGIN.options.model_validate({"stream": stream}), context))
 

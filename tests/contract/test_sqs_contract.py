@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from esm.testing.queue import order, suite
 from esm.testing.queue.bench import Bench, Harness, Rule
 from esm.testing.queue.fake import FakeQueue, FakeSource
 from esm.testing.queue.suite import RULES
+from esm.world import real_world
 from servers import QueueMaker, Server
 
 
@@ -59,7 +59,7 @@ class ServerHarness:
             mapping="contract",
             aws={"endpoint_url": self.server.endpoint_url},
             window=0,
-            monotonic=time.monotonic,
+            world=real_world(),
         )
         return cast("QueueSource", PLUGIN.make(PLUGIN.options.model_validate({"arn": arn}), context))
 

@@ -29,10 +29,10 @@ from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.sqs import SqsOptions, SqsSource
-from esm.sources.world import World as SqsWorld
 from esm.targets.http.replies import reply_to
 from esm.testing import loop
 from esm.testing.queue.fake import FakeQueue, Message
+from esm.world import World as SqsWorld
 
 EPOCH = 1_700_000_000.0
 ARN = "arn:aws:sqs:us-east-2:123456789012:orders"
@@ -271,7 +271,7 @@ def _source(sqs: Sqs, new_id: Callable[[], str], chance: Callable[[], float]) ->
 
     options = SqsOptions(arn=ARN + (".fifo" if sqs.queue.ordered else ""))
     world = SqsWorld(now, lambda: EPOCH + now(), asyncio.sleep, chance, new_id)
-    return SqsSource(options, SourceContext("orders", {}, 0.0, now), lease, world)
+    return SqsSource(options, SourceContext("orders", {}, 0.0, world), lease)
 
 
 def a_queue(count: int = 0, group: str | None = None, **settings: Any) -> FakeQueue:

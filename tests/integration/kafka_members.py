@@ -22,6 +22,7 @@ from esm.runtime.plan import EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.kafka import PLUGIN, KafkaSource
+from esm.world import real_world
 from servers.topics import Topic
 
 PATIENCE = 30.0
@@ -31,7 +32,7 @@ H = TypeVar("H", bound=Happening)
 def source_of(topic: Topic, group: str, position: str = "TRIM_HORIZON", **options: Any) -> KafkaSource:
     at = options.pop("at", None)
     given = {"bootstrap_servers": topic.bootstrap, "topic": topic.name, "consumer_group_id": group, **options}
-    context = SourceContext("m", {}, 0, time.monotonic, starting_position=position, starting_position_timestamp=at)
+    context = SourceContext("m", {}, 0, real_world(), starting_position=position, starting_position_timestamp=at)
     source = PLUGIN.make(PLUGIN.options.model_validate(given), context)
     assert isinstance(source, KafkaSource)
     return source

@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from esm.checkpoint import Start
 from esm.model import Lane, Record
 from esm.plugins import SourceContext
 from esm.sources.dynamodb import PLUGIN, DynamoSource
+from esm.world import real_world
 from servers import REGION, Server
 from servers.streams import StandIn
 from servers.tables import make_table
@@ -44,7 +44,7 @@ def a_source(server: Server | StandIn, position: str = "TRIM_HORIZON", **options
         mapping="m",
         aws={"endpoint_url": server.endpoint_url, "region": REGION},
         window=0,
-        monotonic=time.monotonic,
+        world=real_world(),
         starting_position=position,
     )
     source = PLUGIN.make(PLUGIN.options.model_validate(options), context)

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from esm.model import Lane, Record
 from esm.plugins import SourceContext
 from esm.ports import Checkable, LogSource
 from esm.sources.kinesis import PLUGIN
+from esm.world import real_world
 from servers import Server
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
@@ -19,9 +19,7 @@ NUMBERS = itertools.count()
 
 
 def source_of(endpoint_url: str, stream: str) -> LogSource:
-    context = SourceContext(
-        "m", {"endpoint_url": endpoint_url}, 0, time.monotonic, starting_position="TRIM_HORIZON"
-    )
+    context = SourceContext("m", {"endpoint_url": endpoint_url}, 0, real_world(), starting_position="TRIM_HORIZON")
     source = PLUGIN.make(PLUGIN.options.model_validate({"stream": stream}), context)
     assert isinstance(source, Checkable)
     return source  # type: ignore[return-value]
@@ -63,7 +61,7 @@ async def test_a_pace_that_is_too_quick_is_throttled_and_loses_nothing(enforcing
     enforcing.control("preload", StreamName="quick", Count=20, BodyBytes=100)
     options = {"stream": "quick", "shard_reads_per_second": 1000}
     context = SourceContext(
-        "m", {"endpoint_url": enforcing.endpoint_url}, 0, time.monotonic, starting_position="TRIM_HORIZON"
+        "m", {"endpoint_url": enforcing.endpoint_url}, 0, real_world(), starting_position="TRIM_HORIZON"
     )
     source: LogSource = PLUGIN.make(PLUGIN.options.model_validate(options), context)  # type: ignore[assignment]
     records = await read_all(source, Lane("shardId-000000000000"), 20, 2)

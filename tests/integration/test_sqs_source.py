@@ -16,13 +16,14 @@ from esm.plugins import SourceContext
 from esm.ports import Checkable
 from esm.sources.sqs import PLUGIN, SqsSource
 from esm.testing.queue.bench import gather, opened
+from esm.world import real_world
 from servers import Queue, QueueMaker, Server
 
 NO_ATTEMPTS = "ministack ignores ReceiveRequestAttemptId: the messages of a lost answer stay hidden"
 
 
 def source(endpoint_url: str | None, *, window: float = 0, **options: Any) -> SqsSource:
-    context = SourceContext("test", {"endpoint_url": endpoint_url}, window, time.monotonic)
+    context = SourceContext("test", {"endpoint_url": endpoint_url}, window, real_world())
     made = PLUGIN.make(PLUGIN.options.model_validate(options), context)
     assert isinstance(made, SqsSource)
     return made
@@ -121,7 +122,7 @@ async def test_a_queue_with_a_redrive_policy_is_sound(sqs_server: Server, make_q
 async def test_a_queue_is_compared_with_its_mapping(sqs_server: Server, make_queue: QueueMaker) -> None:
     queue = make_queue(sqs_server.endpoint_url, fifo=True, visibility=45, max_receives=3)
     context = SourceContext(
-        "test", {"endpoint_url": sqs_server.endpoint_url}, 0, time.monotonic, timeout=46.0, held=20_001
+        "test", {"endpoint_url": sqs_server.endpoint_url}, 0, real_world(), timeout=46.0, held=20_001
     )
     made = PLUGIN.make(PLUGIN.options.model_validate({"arn": queue.arn}), context)
     assert isinstance(made, Checkable)

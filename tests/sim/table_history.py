@@ -25,8 +25,8 @@ from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.dynamodb.lineage import label_of
-from esm.sources.world import World as SourceWorld
 from esm.testing.faults import Faults
+from esm.world import World as SourceWorld
 from sim.history import EPOCH, must
 from sim.log_history import opening
 from sim.log_world import FaultyStore, LogFunction

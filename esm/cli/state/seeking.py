@@ -18,6 +18,7 @@ from esm.core.log.lineage import EVERY_LANE, has_ended
 from esm.core.log.moving import sought
 from esm.errors import Disconnected, StoreFailed
 from esm.ports import LogSource
+from esm.world import real_world
 
 Chosen = tuple[Sequence[str], bool]
 """Names of lanes, and whether all are meant instead."""
@@ -94,7 +95,7 @@ async def _latest(mapping: MappingConfig | None, place: Place) -> Start:
         update={"starting_position": "LATEST", "starting_position_timestamp": None}
     )
     target = place.config.targets[mapping.target]
-    source = source_of(replace(mapping, options=options), target, place.config.settings, time.monotonic)
+    source = source_of(replace(mapping, options=options), target, place.config.settings, real_world())
     try:
         return await cast("LogSource", source).begin()
     except Disconnected as problem:

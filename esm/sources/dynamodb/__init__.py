@@ -6,7 +6,6 @@ from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.dynamodb.options import DynamoOptions, parse
 from esm.sources.dynamodb.permissions import permissions
 from esm.sources.dynamodb.source import DynamoSource
-from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "DynamoOptions", "DynamoSource"]
 
@@ -28,8 +27,9 @@ def _make(options: DynamoOptions, context: SourceContext) -> DynamoSource:
         raise ValueError(
             f"Unsupported starting position for arn type: {options.called}: write TRIM_HORIZON or LATEST"
         )
-    world = real_world(context.monotonic)
-    return DynamoSource(options, options.reach(context.aws), lease, latest=position == "LATEST", world=world)
+    return DynamoSource(
+        options, options.reach(context.aws), lease, latest=position == "LATEST", world=context.world
+    )
 
 
 PLUGIN = SourcePlugin(

@@ -18,7 +18,7 @@ from esm.sources.dynamodb.lineage import Shard, Stream, label_of, stream_of, tab
 from esm.sources.dynamodb.options import DynamoOptions
 from esm.sources.dynamodb.shard import MISSING, SERVICE
 from esm.sources.shards import Fetched, pacer_of
-from esm.sources.world import World
+from esm.world import World
 
 ON = {"ENABLED", "ENABLING"}
 """The statuses of a stream that new records come to."""

@@ -15,7 +15,7 @@ from esm.sources.dynamodb.options import DynamoOptions
 from esm.sources.dynamodb.service import Service, opened
 from esm.sources.dynamodb.shard import MISSING, DynamoShard
 from esm.sources.shards import Listing, ShardReader, pacer_of
-from esm.sources.world import World
+from esm.world import World
 
 # No rate of reads is documented. This is ten times what a shard takes in: it has the writes of one partition, a
 # thousand per second at most, and a read returns up to a thousand.

@@ -8,7 +8,6 @@ from esm.sources.begin import begin_of
 from esm.sources.kafka.options import KafkaOptions, parse
 from esm.sources.kafka.permissions import permissions
 from esm.sources.kafka.source import KafkaSource
-from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KafkaOptions", "KafkaSource"]
 
@@ -22,8 +21,7 @@ def _make(options: KafkaOptions, context: SourceContext) -> KafkaSource:
     if options.identity is not None and options.identity.mechanism == "AWS_MSK_IAM" and not has_signer():
         raise ValueError(NO_SIGNER)
     group = options.consumer_group_id or context.id
-    world = real_world(context.monotonic)
-    return KafkaSource(options, options.reach(context.aws), lease, group=group, begin=begin, world=world)
+    return KafkaSource(options, options.reach(context.aws), lease, group=group, begin=begin, world=context.world)
 
 
 PLUGIN = SourcePlugin(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from esm.errors import Awaited, Disconnected, LostLease
 from esm.model import LogPage, Record, Rejected
-from esm.sources.world import World
+from esm.world import World
 
 
 class Parcel(Struct, frozen=True):

@@ -24,7 +24,7 @@ from esm.sources.kafka.feed import Feed, Parcel
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.readings import Reading, Tell
 from esm.sources.kafka.rows import GroupRows, lanes_of
-from esm.sources.world import World
+from esm.world import World
 
 _OPENING = 30.0
 _LEAVING = 15.0

@@ -16,7 +16,7 @@ from esm.clients.kafka import is_lasting, problem_of
 from esm.errors import Disconnected, StoreFailed
 from esm.sources.kafka.commits import Commits
 from esm.sources.kafka.readings import Readings, Tell
-from esm.sources.world import World
+from esm.world import World
 
 _AT_ONCE = 1_000
 _BUSY, _IDLE = 0.01, 0.1

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from esm.sources.kafka.event import Encoder
 from esm.sources.kafka.feed import Feed, Parcel
-from esm.sources.world import World
+from esm.world import World
 
 _ROOM = 32 * 1024 * 1024
 """Bytes of events that wait to be read, over all partitions of a consumer."""

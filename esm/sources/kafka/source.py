@@ -21,7 +21,7 @@ from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.positions import Positions
 from esm.sources.kafka.renewal import renewing
 from esm.sources.kafka.rows import GroupRows
-from esm.sources.world import World
+from esm.world import World
 
 _MARGIN = 5.0
 _PREFETCHED = 32 * 1024

@@ -7,7 +7,6 @@ from esm.sources.begin import begin_of
 from esm.sources.kinesis.options import KinesisOptions, parse
 from esm.sources.kinesis.permissions import permissions
 from esm.sources.kinesis.source import KinesisSource
-from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "KinesisOptions", "KinesisSource"]
 
@@ -18,8 +17,7 @@ def _kind(_: KinesisOptions) -> Kind:
 
 def _make(options: KinesisOptions, context: SourceContext) -> KinesisSource:
     begin = begin_of(context, "Kinesis stream")
-    world = real_world(context.monotonic)
-    return KinesisSource(options, options.reach(context.aws), lease, begin=begin, world=world)
+    return KinesisSource(options, options.reach(context.aws), lease, begin=begin, world=context.world)
 
 
 PLUGIN = SourcePlugin(

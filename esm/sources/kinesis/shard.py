@@ -13,7 +13,7 @@ from esm.sources.kinesis.answers import Item, read_iterator, read_records
 from esm.sources.kinesis.event import Encoder
 from esm.sources.kinesis.stream import Stream
 from esm.sources.shards import EXPIRED, TRIMMED, Fetched, numbers_of
-from esm.sources.world import World
+from esm.world import World
 
 _SERVICE = "Kinesis"
 _REFUSED = "InvalidArgument"

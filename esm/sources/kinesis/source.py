@@ -16,7 +16,7 @@ from esm.sources.kinesis.shard import KinesisShard
 from esm.sources.kinesis.start import start_of
 from esm.sources.kinesis.stream import Stream, digits_of, find, lane_of, shards_of, status_of, time_at
 from esm.sources.shards import Listing, ShardReader, pacer_of
-from esm.sources.world import World
+from esm.world import World
 
 
 class KinesisSource:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
 from esm.model import Lane
-from esm.sources.world import World
+from esm.world import World
 
 _AUDIT = 60.0
 _JITTER = 0.2

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from esm.core.pacing import Quota, free_after_throttle, free_at
 from esm.errors import Disconnected
 from esm.sources.shards.service import THROTTLED, Fetched
-from esm.sources.world import World
+from esm.world import World
 
 
 class Pacer:

@@ -15,7 +15,7 @@ from esm.errors import Disconnected
 from esm.model import Lane, LogPage
 from esm.sources.shards.pacer import Pacer
 from esm.sources.shards.service import EXPIRED, THROTTLED, TRIMMED, Fetched, Shard
-from esm.sources.world import World
+from esm.world import World
 
 _PATIENCE = {EXPIRED: 3, TRIMMED: 3, THROTTLED: 10, "ServiceError": 3}
 """How often in a row each may happen before it is a problem to tell: they pass by themselves."""

@@ -6,7 +6,6 @@ from esm.plugins import Kind, SourceContext, SourcePlugin
 from esm.sources.sqs.options import SqsOptions, parse
 from esm.sources.sqs.permissions import permissions
 from esm.sources.sqs.source import SqsSource
-from esm.sources.world import real_world
 
 __all__ = ["PLUGIN", "SqsOptions", "SqsSource"]
 
@@ -16,7 +15,7 @@ def _kind(options: SqsOptions) -> Kind:
 
 
 def _make(options: SqsOptions, context: SourceContext) -> SqsSource:
-    return SqsSource(options, context, lease, real_world(context.monotonic))
+    return SqsSource(options, context, lease)
 
 
 PLUGIN = SourcePlugin(

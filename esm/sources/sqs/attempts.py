@@ -7,7 +7,7 @@ messages (ReceiveRequestAttemptId in the SQS API reference, within five minutes)
 
 from msgspec import Struct
 
-from esm.sources.world import World
+from esm.world import World
 
 _REPEATABLE = 300.0
 

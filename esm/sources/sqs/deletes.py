@@ -23,7 +23,7 @@ from esm.core.backoff import Backoff
 from esm.model import Record, Settlement
 from esm.sources.sqs.entries import Batch, BatchAnswer
 from esm.sources.sqs.queue import PAGE
-from esm.sources.world import World
+from esm.world import World
 
 _MOST_CALLS = 8
 _FEW_CALLS = 2

@@ -13,7 +13,7 @@ from esm.sources.sqs.deletes import Deletes
 from esm.sources.sqs.event import Fragments
 from esm.sources.sqs.queue import PAGE, SHORTEST_VISIBILITY, Queue, attributes_of, backlog_of, terms_of
 from esm.sources.sqs.visibility import Visibility
-from esm.sources.world import World
+from esm.world import World
 
 
 class SqsReader:

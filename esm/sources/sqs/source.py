@@ -14,7 +14,6 @@ from esm.sources.sqs.options import SqsOptions
 from esm.sources.sqs.queue import QueueFacts, facts_of, find, terms_of
 from esm.sources.sqs.reader import SqsReader
 from esm.sources.sqs.remarks import remarks
-from esm.sources.world import World
 
 
 class SqsSource:
@@ -22,12 +21,12 @@ class SqsSource:
 
     codec = SqsCodec()
 
-    def __init__(self, options: SqsOptions, context: SourceContext, lease: Lease, world: World) -> None:
+    def __init__(self, options: SqsOptions, context: SourceContext, lease: Lease) -> None:
         self._options = options
         self._aws = options.reach(context.aws)
         self._context = context
         self._lease = lease
-        self._world = world
+        self._world = context.world
 
     async def lanes(self) -> AsyncIterator[Collection[Lane]]:
         """A queue is one lane, for ever."""

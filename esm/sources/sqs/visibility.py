@@ -10,7 +10,7 @@ from esm.errors import Disconnected
 from esm.model import Record
 from esm.sources.sqs.entries import Batch
 from esm.sources.sqs.queue import PAGE
-from esm.sources.world import World
+from esm.world import World
 
 _CALLS = 8
 _MOST_TRIES = 3

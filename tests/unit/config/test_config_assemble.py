@@ -1,6 +1,5 @@
 """From the configuration to the engine's plan."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +10,13 @@ from config_fakes import FIFO, ORDERS, body, loaded
 from esm.config import assemble
 from esm.runtime.plan import EnginePlan, QueueOptions, QueuePlan
 from esm.targets.rate import Rate
+from esm.world import real_world
+
+WORLD = real_world()
 
 
 def planned(tmp_path: Path, text: str) -> EnginePlan:
-    return assemble(loaded(tmp_path, text).config, monotonic=time.monotonic)
+    return assemble(loaded(tmp_path, text).config, world=WORLD)
 
 
 def options(tmp_path: Path, text: str = "", **ends: str) -> QueueOptions:
@@ -41,7 +43,7 @@ def test_a_plan_holds_everything(tmp_path: Path) -> None:
     assert (plan.mappings["b"].target, plan.mappings["b"].enabled) == ("b/target", True)
     assert plan.targets["f"].reserved_concurrency == 3
     assert plan.targets["b/target"].reserved_concurrency is None
-    assert cast("Any", plan.mappings["a"].source).context.monotonic is time.monotonic
+    assert cast("Any", plan.mappings["a"].source).context.world is WORLD
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_calls_at_once_are_the_targets_slots_unless_said_otherwise(
     config = loaded(tmp_path, body(target=f"{{type: http, url: http://b/{limits}}}")).config
     (name, given) = next(iter(config.targets.items()))
     slotted = replace(given, plugin=replace(given.plugin, slots=lambda _: 7))
-    plan = assemble(replace(config, targets={name: slotted}), monotonic=time.monotonic)
+    plan = assemble(replace(config, targets={name: slotted}), world=WORLD)
     assert plan.targets[name].reserved_concurrency == calls
 
 

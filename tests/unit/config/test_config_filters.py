@@ -1,6 +1,5 @@
 """`filter_criteria`: every way to write it, what it compiles to, and what is said of a pattern that is none."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from config_fakes import ORDERS, body, loaded, problems
 
 from esm.config import assemble
 from esm.core.filtering import FilterSet
+from esm.world import real_world
 
 PAID = {"body": '{"status": "paid", "total": 5}'}
 OPEN = {"body": '{"status": "open", "total": 5}'}
@@ -25,7 +25,7 @@ NOTHING = ("{}", "null", "{filters: []}", "{filters: null}", "{filter: []}", "[]
 
 def filters_of(tmp_path: Path, text: str) -> FilterSet | None:
     config = loaded(tmp_path, text).config
-    (plan,) = assemble(config, monotonic=time.monotonic).mappings.values()
+    (plan,) = assemble(config, world=real_world()).mappings.values()
     return plan.filters
 
 
@@ -71,7 +71,7 @@ def test_a_number_in_yaml_keeps_its_spelling(tmp_path: Path, written: str, same:
 def test_values_from_the_environment_are_text(tmp_path: Path) -> None:
     text = body('filter_criteria: {filters: [{pattern: {body: {status: ["${STATUS}"]}}}]}')
     config = loaded(tmp_path, text, {"STATUS": "paid"}).config
-    (plan,) = assemble(config, monotonic=time.monotonic).mappings.values()
+    (plan,) = assemble(config, world=real_world()).mappings.values()
     assert plan.filters is not None
     assert plan.filters.keeps(PAID)
 

@@ -18,6 +18,7 @@ from esm.runtime.plan import LogPlan
 from esm.sources import kafka, sqs
 from esm.sources.kafka import KafkaOptions, KafkaSource
 from esm.targets import http
+from esm.world import real_world
 
 CATALOG = Catalog(
     cast("dict[str, SourcePlugin]", {each.PLUGIN.name: each.PLUGIN for each in (sqs, kafka)}),
@@ -61,7 +62,7 @@ def options_in(found: Loaded) -> TopicOptions:
 def test_a_topic_in_one_line(tmp_path: Path) -> None:
     found = loaded(tmp_path, TOPIC, OLDEST)
     assert (source_in(found).brokers, source_in(found).topic) == ("b1:9092,b2:9092", "orders")
-    plan = assemble(found.config, monotonic=float)
+    plan = assemble(found.config, world=real_world())
     mapping = plan.mappings["m"]
     assert isinstance(mapping, LogPlan)
     assert isinstance(mapping.source, KafkaSource)

@@ -14,6 +14,7 @@ from esm.config import Catalog, Loaded, assemble, load
 from esm.config.mapping_options import MappingOptions
 from esm.config.mappings import identity
 from esm.config.models import MappingConfig
+from esm.world import real_world
 
 
 def only(result: Loaded) -> MappingConfig:
@@ -369,6 +370,6 @@ def test_one_broken_file_of_a_directory_is_all_that_is_said(tmp_path: Path) -> N
 
 def test_the_made_things_get_their_context(tmp_path: Path) -> None:
     result = loaded(tmp_path, f"aws: {{region: eu-west-1}}\n{body('maximum_batching_window_in_seconds: 5s')}")
-    source = assemble(result.config, monotonic=float).mappings["m"].source
+    source = assemble(result.config, world=real_world()).mappings["m"].source
     assert isinstance(source, Made)
     assert (source.context.mapping, source.context.aws, source.context.window) == ("m", {"region": "eu-west-1"}, 5)

@@ -1,6 +1,5 @@
 """Mappings from streams: AWS's options, ranges and texts, and the plan that comes of them."""
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,6 +18,7 @@ from esm.runtime.plan import LogOptions, LogPlan
 from esm.sources import dynamodb, kinesis, sqs
 from esm.stores import MemoryStore
 from esm.targets import http
+from esm.world import real_world
 
 CATALOG = Catalog(
     cast("dict[str, SourcePlugin]", {each.PLUGIN.name: each.PLUGIN for each in (sqs, kinesis, dynamodb)}),
@@ -40,7 +40,7 @@ def body(*options: str, source: str = KINESIS) -> str:
 
 def planned(tmp_path: Path, text: str) -> LogPlan:
     config = load(written(tmp_path, text), catalog=CATALOG, environ={"AGE": "-1"}).config
-    (plan,) = assemble(config, monotonic=time.monotonic).mappings.values()
+    (plan,) = assemble(config, world=real_world()).mappings.values()
     assert isinstance(plan, LogPlan)
     return plan
 
@@ -243,16 +243,14 @@ def test_a_default_is_for_the_kinds_that_take_it(tmp_path: Path) -> None:
         "function_response_types: [ReportBatchItemFailures]}\n"
     )
     config = load(written(tmp_path, text), catalog=CATALOG, environ={}).config
-    plans: dict[str, Any] = dict(assemble(config, monotonic=time.monotonic).mappings)
+    plans: dict[str, Any] = dict(assemble(config, world=real_world()).mappings)
     assert (plans["m"].options.parallelization_factor, plans["m"].options.reports_failures) == (3, True)
     assert (plans["q"].options.concurrency, plans["q"].options.reports_failures) == (7, True)
 
 
 async def test_positions_are_kept_where_the_file_says(tmp_path: Path) -> None:
     def store_of(text: str) -> AbstractAsyncContextManager[Any]:
-        plan = assemble(
-            load(written(tmp_path, text), catalog=CATALOG, environ={}).config, monotonic=time.monotonic
-        )
+        plan = assemble(load(written(tmp_path, text), catalog=CATALOG, environ={}).config, world=real_world())
         assert plan.store is not None
         return plan.store()
 
@@ -261,7 +259,7 @@ async def test_positions_are_kept_where_the_file_says(tmp_path: Path) -> None:
     async with store_of(f"{body(OLDEST)}state: {{url: 'sqlite://{tmp_path}/state.db'}}\n"):
         assert (tmp_path / "state.db").exists()
     queues = load(written(tmp_path, body(source=QUEUE)), catalog=CATALOG, environ={}).config
-    assert assemble(queues, monotonic=time.monotonic).store is None
+    assert assemble(queues, world=real_world()).store is None
 
 
 def test_what_a_filter_never_matches_is_passed_over_and_not_deleted(tmp_path: Path) -> None:

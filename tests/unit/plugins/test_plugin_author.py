@@ -8,6 +8,7 @@ from esm.model import Invocation, Lane, Page, Record, Reply, Returned, Settlemen
 from esm.options import Duration, Options, TargetOptions
 from esm.plugins import Kind, SourceContext, SourcePlugin, TargetContext, TargetPlugin
 from esm.ports import Codec, QueueReader, QueueSource, Target
+from esm.world import real_world
 
 
 class ShelfOptions(Options):
@@ -87,7 +88,7 @@ async def test_a_plugin_of_somebody_else_is_made_and_opened() -> None:
     given = SHELF.parse("shelf:a,b")
     assert given is not None
     options = SHELF.options(**given)
-    source = SHELF.make(options, SourceContext("orders", {}, 0.0, lambda: 0.0))
+    source = SHELF.make(options, SourceContext("orders", {}, 0.0, real_world()))
     assert isinstance(source, ShelfSource)
     async with source.open(Lane("shelf")) as reader:
         assert await reader.read(10, 0.0) == Page()

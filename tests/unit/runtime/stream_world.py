@@ -28,7 +28,7 @@ from esm.runtime.status.board import StatusBoard
 from esm.sources.begin import Begin, StartingPosition
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
 from esm.sources.kinesis import KinesisOptions, KinesisSource
-from esm.sources.world import World
+from esm.world import World
 
 FUNCTION = "arn:aws:lambda:us-east-2:123456789012:function:myfunction"
 THROWN = Errored(

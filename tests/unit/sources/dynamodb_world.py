@@ -11,7 +11,7 @@ from esm.checkpoint import Position, Start
 from esm.clients.aws import AwsOptions
 from esm.model import Lane, LogPage, Record
 from esm.sources.dynamodb import DynamoOptions, DynamoSource
-from esm.sources.world import World
+from esm.world import World
 
 OLDEST = Start()
 EPOCH = 1_700_000_000.0

@@ -13,7 +13,7 @@ import orjson
 from esm.clients.aws import AwsOptions
 from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kinesis import KinesisOptions, KinesisSource
-from esm.sources.world import World
+from esm.world import World
 
 ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"
 DATE = "Sat, 21 Nov 2026 18:21:10 GMT"

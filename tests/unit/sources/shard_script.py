@@ -12,7 +12,7 @@ from esm.core.pacing import Quota
 from esm.errors import Disconnected
 from esm.model import Lane, LogPage, Record, Rejected
 from esm.sources.shards import EXPIRED, Fetched, Pacer, ShardReader
-from esm.sources.world import World
+from esm.world import World
 
 QUOTA = Quota(5, 2_000_000)
 

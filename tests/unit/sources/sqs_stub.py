@@ -15,7 +15,7 @@ from esm.clients.aws import AwsOptions
 from esm.model import Record
 from esm.plugins import SourceContext
 from esm.sources.sqs import SqsOptions, SqsSource
-from esm.sources.world import World
+from esm.world import World
 
 URL = "http://127.0.0.1:1/000000000000/orders"
 ARN = "arn:aws:sqs:us-east-2:123456789012:orders"
@@ -124,8 +124,8 @@ def a_source(
         return nullcontext(sqs)
 
     options = SqsOptions(arn=ARN + (".fifo" if fifo else ""), wait_time_seconds=longest_wait)
-    context = SourceContext("orders", {}, window, lambda: 0.0, timeout=30.0, held=1_000)
-    return SqsSource(options, context, lease, a_world(**world))
+    context = SourceContext("orders", {}, window, a_world(**world), timeout=30.0, held=1_000)
+    return SqsSource(options, context, lease)
 
 
 def records(count: int, *groups: str) -> list[Record]:

@@ -7,12 +7,13 @@ from pydantic import ValidationError
 
 from esm.plugins import Kind, Permission, SourceContext
 from esm.sources.dynamodb import PLUGIN, DynamoOptions
+from esm.world import real_world
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 
 
 def a_context(position: str | None) -> SourceContext:
-    return SourceContext(mapping="m", aws={}, window=0, monotonic=lambda: 0.0, starting_position=position)
+    return SourceContext(mapping="m", aws={}, window=0, world=real_world(), starting_position=position)
 
 
 @pytest.mark.parametrize("text", [ARN, ARN.replace("arn:aws:", "arn:aws-cn:").replace("eu-west-1", "cn-north-1")])

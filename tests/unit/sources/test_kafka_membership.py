@@ -12,7 +12,7 @@ from esm.sources.kafka.beginnings import Beginnings, Past
 from esm.sources.kafka.event import Envelope
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.rows import GroupRows
-from esm.sources.world import World
+from esm.world import World
 
 
 class Brokers:

@@ -16,7 +16,7 @@ from esm.sources.kafka.event import Encoder, Envelope
 from esm.sources.kafka.feed import Feed
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.readings import Reading
-from esm.sources.world import World
+from esm.world import World
 
 ENVELOPE = Envelope("b:1", TOPIC)
 

@@ -9,6 +9,7 @@ from esm.clients.aws import AwsOptions
 from esm.errors import Disconnected, LaneGone
 from esm.model import Lane, LogPage
 from esm.sources.kinesis import PLUGIN, KinesisOptions
+from esm.world import real_world
 
 LANE = Lane(SHARD)
 
@@ -76,7 +77,7 @@ async def test_a_time_to_come_is_refused() -> None:
 def test_starting_positions_that_make_no_sense_are_refused(position: str | None, time: float | None) -> None:
     from esm.plugins import SourceContext
 
-    context = SourceContext("m", {}, 0, lambda: 0.0, starting_position=position, starting_position_timestamp=time)
+    context = SourceContext("m", {}, 0, real_world(), starting_position=position, starting_position_timestamp=time)
     with pytest.raises(ValueError, match="starting_position"):
         PLUGIN.make(KinesisOptions(stream=ARN), context)
 

@@ -10,6 +10,7 @@ from esm.clients.aws import AwsOptions
 from esm.plugins import Kind, SourceContext
 from esm.ports import QueueSource
 from esm.sources.sqs import PLUGIN, SqsOptions
+from esm.world import real_world
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
 
@@ -147,7 +148,7 @@ def test_own_options_win_over_the_files_even_with_null() -> None:
 
 
 def test_making_a_source_does_no_io() -> None:
-    context = SourceContext(mapping="orders", aws={}, window=0, monotonic=lambda: 0.0)
+    context = SourceContext(mapping="orders", aws={}, window=0, world=real_world())
     source = cast("QueueSource", PLUGIN.make(SqsOptions(arn=ARN), context))
 
     async def lanes() -> list[list[str]]:

@@ -25,6 +25,6 @@ class World:
     new_id: Callable[[], str]
 
 
-def real_world(monotonic: Callable[[], float]) -> World:
-    """That of production; `monotonic` is the engine's clock."""
-    return World(monotonic, time.time, asyncio.sleep, random.random, lambda: str(uuid.uuid4()))
+def real_world() -> World:
+    """That of production."""
+    return World(time.monotonic, time.time, asyncio.sleep, random.random, lambda: str(uuid.uuid4()))
