@@ -19,7 +19,7 @@ from esm.clients.kafka.cluster import Cluster, access_of, aws_of, brokers_of, id
 from esm.clients.kafka.msk import NO_SIGNER, has_signer
 from esm.clients.kafka.options import Brokers, ClusterArn, Sasl, Setting, Tls, TopicName, without
 from esm.clients.kafka.producing import OF_PRODUCERS, Producing, open_producing
-from esm.clients.kafka.secrets import AccessEntry
+from esm.clients.kafka.secrets import AccessEntry, secrets_of
 from esm.clients.kafka.settings import OURS
 from esm.destinations.kafka_messages import Form, messages_of
 from esm.errors import Disconnected, Undeliverable
@@ -169,13 +169,14 @@ def _called(options: KafkaOptions) -> str:
 
 def _permissions(options: KafkaOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
     """https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html."""
-    arn, identity = options.cluster_arn, identity_of(options)
+    arn, identity, role = options.cluster_arn, identity_of(options), aws_of(options, aws).role_arn
+    arns = secrets_of(options.source_access_configurations)
+    secrets = [Permission(("secretsmanager:GetSecretValue",), each, role) for each in arns]
     if arn is None:
-        return ()
-    role = aws_of(options, aws).role_arn
+        return secrets
     brokers = Permission(("kafka:GetBootstrapBrokers",), arn, role)
     if identity is None or identity.mechanism != "AWS_MSK_IAM":
-        return (brokers,)
+        return (brokers, *secrets)
     topic = f"{arn.replace(':cluster/', ':topic/', 1)}/{options.topic}"
     return (
         brokers,

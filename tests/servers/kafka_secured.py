@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from .authority import Authority
 from .install import run_tool
+from .issuer import AUDIENCE, ISSUER, Issuer
 from .kafka import KAFKA, alone, broker
 from .process import Server, free_port
 from .recipe import Command, Place, Recipe
@@ -33,14 +34,18 @@ _PROTOCOLS = {
     "TLS": "SSL",
     "MTLS": "SSL",
     "OAUTH": "SASL_PLAINTEXT",
+    "OIDC": "SASL_SSL",
 }
+_ALLOWED = "org.apache.kafka.sasl.oauthbearer.allowed.urls"
 _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def _logins() -> dict[str, str]:
+def _logins(keys: str) -> dict[str, str]:
+    """`keys`: where those are that tokens are signed with."""
     modules = "org.apache.kafka.common.security"
     users = " ".join(f'user_{user}="{password}"' for user, password in PASSWORDS.items())
     bearer = f"{modules}.oauthbearer.OAuthBearerLoginModule required"
+    oidc = "listener.name.oidc.oauthbearer"
     logins = {"plain": f"{modules}.plain.PlainLoginModule required {users};"}
     logins |= {kind.lower(): f"{modules}.scram.ScramLoginModule required;" for kind in _SCRAM}
     by_password = {
@@ -56,6 +61,13 @@ def _logins() -> dict[str, str]:
         "listener.name.sasltls.sasl.enabled.mechanisms": mechanisms,
         "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
         "listener.name.oauth.oauthbearer.sasl.jaas.config": f'{bearer} unsecuredLoginStringClaim_sub="broker";',
+        "listener.name.oidc.sasl.enabled.mechanisms": "OAUTHBEARER",
+        f"{oidc}.sasl.jaas.config": f"{bearer};",
+        f"{oidc}.sasl.server.callback.handler.class": f"{modules}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+        f"{oidc}.connections.max.reauth.ms": "3600000",  # or when the token expires, whichever is first
+        "listener.name.oidc.sasl.oauthbearer.jwks.endpoint.url": keys,
+        "listener.name.oidc.sasl.oauthbearer.expected.audience": AUDIENCE,
+        "listener.name.oidc.sasl.oauthbearer.expected.issuer": ISSUER,
     }
 
 
@@ -80,6 +92,7 @@ class SecuredKafka:
             self.authority.sign(name)
         both = (Path(self.authority[f"broker.{kind}"]).read_text() for kind in ("key", "pem"))
         Path(self.authority["broker.both"]).write_text("".join(both))
+        self.issuer = Issuer(work / "oidc")
         self.server = Server(self._recipe(), home, work)
 
     def options(self, listener: str, **settings: Any) -> dict[str, Any]:
@@ -127,7 +140,8 @@ class SecuredKafka:
 
         def command(place: Place) -> Command:
             self._ports["PLAINTEXT"] = place.port
-            return broker(place, {**alone(place.port, free_port()), **self._settings()}, scram)
+            settings = {**alone(place.port, free_port()), **self._settings()}
+            return broker(place, settings, scram, [f"-D{_ALLOWED}={self.issuer.keys}"])
 
         return replace(KAFKA, name="kafka_secured", command=command)
 
@@ -140,7 +154,7 @@ class SecuredKafka:
             "listeners": ",".join((*addresses, f"CONTROLLER://127.0.0.1:{controller}")),
             "advertised.listeners": ",".join(addresses),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
-            **_logins(),
+            **_logins(self.issuer.keys),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self.authority["broker.both"],
             "ssl.truststore.type": "PEM",

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from esm.clients.kafka.secrets import secrets_of
 from esm.plugins import Permission
 from esm.sources.kafka.options import KafkaOptions
 
@@ -15,13 +16,15 @@ _OF_THE_GROUP = ("kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup")
 
 
 def permissions(options: KafkaOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
-    """`aws`: the file's defaults. A cluster that is no one of Amazon MSK needs nothing of AWS."""
-    if options.cluster_arn is None:
-        return ()
+    """`aws`: the file's defaults. A cluster that is no one of Amazon MSK needs at most its secrets of AWS."""
     role = options.reach(aws).role_arn
+    arns = secrets_of(options.source_access_configurations)
+    secrets = [Permission(("secretsmanager:GetSecretValue",), arn, role) for arn in arns]
+    if options.cluster_arn is None:
+        return secrets
     brokers = Permission(("kafka:GetBootstrapBrokers",), options.cluster_arn, role)
     if options.identity is None or options.identity.mechanism != "AWS_MSK_IAM":
-        return (brokers,)
+        return (brokers, *secrets)
     below = options.cluster_arn.split(":cluster/")
     group = options.consumer_group_id or "*"
     return (
