@@ -28,7 +28,14 @@ class Issuer:
         self._key = str(place / "key.pem")
         _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self._key)
         modulus = _openssl("rsa", "-in", self._key, "-noout", "-modulus").decode().strip().partition("=")[2]
-        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "k", "n": _text(bytes.fromhex(modulus)), "e": "AQAB"}
+        key = {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": "k",
+            "n": _text(bytes.fromhex(modulus)),
+            "e": "AQAB",
+        }
         (place / "jwks.json").write_text(json.dumps({"keys": [key]}))
         self.keys = (place / "jwks.json").as_uri()
 
@@ -88,7 +95,9 @@ def token_endpoint(make: Callable[[], str]) -> Iterator[Endpoint]:
 
 
 def _openssl(*arguments: str, given: bytes | None = None) -> bytes:
-    return subprocess.run([str(OPENSSL), *arguments], input=given, check=True, capture_output=True, timeout=30).stdout
+    return subprocess.run(
+        [str(OPENSSL), *arguments], input=given, check=True, capture_output=True, timeout=30
+    ).stdout
 
 
 def _text(data: bytes) -> str:

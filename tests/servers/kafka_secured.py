@@ -35,6 +35,7 @@ _PROTOCOLS = {
     "MTLS": "SSL",
     "OAUTH": "SASL_PLAINTEXT",
     "OIDC": "SASL_SSL",
+    "BEHIND": "PLAINTEXT",
 }
 _ALLOWED = "org.apache.kafka.sasl.oauthbearer.allowed.urls"
 _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -61,6 +62,7 @@ def _logins(keys: str) -> dict[str, str]:
         "listener.name.sasltls.sasl.enabled.mechanisms": mechanisms,
         "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
         "listener.name.oauth.oauthbearer.sasl.jaas.config": f'{bearer} unsecuredLoginStringClaim_sub="broker";',
+        "listener.name.sasltls.scram-sha-512.connections.max.reauth.ms": "2000",
         "listener.name.oidc.sasl.enabled.mechanisms": "OAUTHBEARER",
         f"{oidc}.sasl.jaas.config": f"{bearer};",
         f"{oidc}.sasl.server.callback.handler.class": f"{modules}.oauthbearer.OAuthBearerValidatorCallbackHandler",
@@ -87,6 +89,8 @@ class SecuredKafka:
         """Raises Unavailable when there is no openssl."""
         run_tool("openssl", "version", cwd=work)
         self._ports = {name: free_port() for name in _PROTOCOLS if name != "PLAINTEXT"}
+        self.gate_port = free_port()
+        """Whoever asks the listener `BEHIND` for the brokers is sent there: see `IamGate`."""
         self.authority = Authority(work / "tls")
         for name in ("broker", "client"):
             self.authority.sign(name)
@@ -147,12 +151,12 @@ class SecuredKafka:
 
     def _settings(self) -> dict[str, str]:
         controller = free_port()
-        addresses = [f"{name}://127.0.0.1:{port}" for name, port in self._ports.items()]
+        addresses = [f"{name}://127.0.0.1:{self._ports[name]}" for name in _PROTOCOLS]
         protocols = {"CONTROLLER": "PLAINTEXT", **_PROTOCOLS}
         return {
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": ",".join((*addresses, f"CONTROLLER://127.0.0.1:{controller}")),
-            "advertised.listeners": ",".join(addresses),
+            "advertised.listeners": ",".join((*addresses[:-1], f"BEHIND://127.0.0.1:{self.gate_port}")),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             **_logins(self.issuer.keys),
             "ssl.keystore.type": "PEM",

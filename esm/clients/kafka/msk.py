@@ -15,7 +15,7 @@ from botocore.credentials import (  # type: ignore[import-untyped]
     CredentialProvider,
     DeferredRefreshableCredentials,
 )
-from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]
+from botocore.exceptions import NoCredentialsError, NoRegionError  # type: ignore[import-untyped]
 from botocore.session import Session  # type: ignore[import-untyped]
 
 from esm.clients.aws import AwsOptions, Lease
@@ -63,7 +63,7 @@ class IamTokens:
         """A token, and when it expires, in epoch seconds. May ask AWS for credentials. Raises `Disconnected`."""
         signer = import_module(f"{_SIGNER}.MSKAuthTokenProvider")
         with translated("IAM"):
-            made = signer.generate_auth_token_from_credentials_provider(self._aws.region, self._who)
+            made = signer.generate_auth_token_from_credentials_provider(self._who.region(), self._who)
         self._last = made[0], made[1] / 1000
         return self._last
 
@@ -86,7 +86,15 @@ class _Who(CredentialProvider):  # type: ignore[misc]
         self._aws = aws
         self._assumed = DeferredRefreshableCredentials(self._assume, "assume-role")
 
+    def region(self) -> str:
+        """Of the cluster."""
+        found = self._aws.region or Session(profile=self._aws.profile).get_config_variable("region")
+        if not found:
+            raise NoRegionError
+        return str(found)
+
     def load(self) -> Any:
+        """Called for each token."""
         who = self._assumed if self._aws.role_arn else self._own(Session(profile=self._aws.profile))
         return who.get_frozen_credentials()
 
