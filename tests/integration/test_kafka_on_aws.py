@@ -3,12 +3,17 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
 from kafka_members import in_thread, member, source_of, until
 
 from esm.clients.aws import AwsOptions, lease
@@ -22,6 +27,7 @@ from servers import PASSWORDS, REGION, SecuredKafka, Server, Topic, TopicMaker
 
 NUMBERS = itertools.count()
 ALICE = {"username": "alice", "password": PASSWORDS["alice"]}
+QUICK = {"reconnect.backoff.max.ms": 200}
 Keep = Callable[..., str]
 
 
@@ -129,7 +135,7 @@ async def test_a_secret_that_changes_is_taken_up(
     """The brokers want the password again every two seconds, and then the old one is of no use."""
     arn = keep(ALICE)
     try:
-        async with member(entering("SASLTLS", {"SASL_SCRAM_512_AUTH": arn})) as one:
+        async with member(entering("SASLTLS", {"SASL_SCRAM_512_AUTH": arn}, **QUICK)) as one:
             await until(lambda: one.all_told(LaneStarted))
             await in_thread(kafka_secured.set_password, "alice", "changed")
             await in_thread(keep, {**ALICE, "password": "changed"}, arn)
@@ -184,3 +190,46 @@ async def test_a_cluster_that_is_not_there(cluster: tuple[str, AwsOptions]) -> N
     with pytest.raises(Disconnected, match="GetBootstrapBrokers. Kafka Error Code: NotFoundException") as caught:
         await brokers_of(arn.replace(":cluster/c", ":cluster/other-"), "TLS", aws, lease)
     assert (caught.value.code, caught.value.lasting) == ("NonExistentCluster", True)
+
+
+class Cluster:
+    """What is asked of a cluster in another account, answered in the shapes of botocore's own model."""
+
+    def __init__(self) -> None:
+        self.refuses = ""
+        self._model = botocore.session.Session().get_service_model("kafka")
+
+    @asynccontextmanager
+    async def lease(self, service: str, _: AwsOptions) -> AsyncIterator[Any]:
+        assert service == "kafka"
+        yield SimpleNamespace(cold=self)
+
+    async def describe_vpc_connection(self, **asked: str) -> dict[str, Any]:
+        return self._answered("DescribeVpcConnection", asked, {"TargetClusterArn": THEIRS})
+
+    async def get_bootstrap_brokers(self, **asked: str) -> dict[str, Any]:
+        assert asked == {"ClusterArn": THEIRS}
+        ways = {f"BootstrapBrokerString{way}SaslIam": f"{way}:1" for way in ("", "Public", "VpcConnectivity")}
+        return self._answered("GetBootstrapBrokers", asked, ways)
+
+    def _answered(self, name: str, asked: dict[str, str], answer: dict[str, Any]) -> dict[str, Any]:
+        operation = self._model.operation_model(name)
+        for given, shape in ((asked, operation.input_shape), (answer, operation.output_shape)):
+            report = ParamValidator().validate(given, shape)
+            assert not report.has_errors(), report.generate_report()
+        if self.refuses:
+            raise ClientError({"Error": {"Code": self.refuses, "Message": "no"}}, name)
+        return answer
+
+
+THEIRS = "arn:aws:kafka:eu-west-1:222222222222:cluster/orders/u-1"
+
+
+async def test_a_connection_to_a_cluster_of_another_account() -> None:
+    cluster, arn = Cluster(), "arn:aws:kafka:eu-west-1:111111111111:vpc-connection/222222222222/orders/u-2"
+    assert await brokers_of(arn, "AWS_MSK_IAM", AwsOptions(), cluster.lease) == "VpcConnectivity:1"
+    with pytest.raises(Disconnected, match="no brokers for TLS: it offers SaslIam, PublicSaslIam"):
+        await brokers_of(arn, "TLS", AwsOptions(), cluster.lease)
+    cluster.refuses = "ForbiddenException"
+    with pytest.raises(Disconnected, match="^AccessDenied: Error occurred while DescribeVpcConnection"):
+        await brokers_of(arn, "TLS", AwsOptions(), cluster.lease)
