@@ -1,4 +1,4 @@
-"""Tokens that an issuer gives out by OIDC, which the brokers check with its keys, and which expire while we read."""
+"""Tokens that an issuer gives out by OIDC, which brokers check with its keys, and which expire while we read."""
 
 import itertools
 import time

@@ -23,7 +23,7 @@ _EMPTY = hashlib.sha256(b"").hexdigest()
 
 @dataclass
 class IamGate:
-    """Knows one key of one region; a session lasts `session` milliseconds. `shown` are the tokens that were good."""
+    """Knows one key of one region; a session lasts `session` milliseconds. `shown` are the good tokens."""
 
     region: str
     access_key: str
@@ -51,11 +51,14 @@ class IamGate:
         return f"{query['X-Amz-Date'][:8]}/{self.region}/kafka-cluster/aws4_request"
 
     def _signature(self, query: Mapping[str, str]) -> str:
-        """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; its user agent is not signed."""
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html.
+
+        The user agent is added when all else is signed.
+        """
         signed = {name: text for name, text in sorted(query.items()) if name != "User-Agent"}
         asked = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in signed.items())
         host = f"host:kafka.{self.region}.amazonaws.com\n"
-        request = "\n".join(("GET", "/", asked, host, "host", _EMPTY))
+        request = f"GET\n/\n{asked}\n{host}\nhost\n{_EMPTY}"
         scope = self._scope(query)
         hashed = hashlib.sha256(request.encode()).hexdigest()
         key = f"AWS4{self.secret_key}".encode()

@@ -70,7 +70,7 @@ def token_endpoint(make: Callable[[], str]) -> Iterator[Endpoint]:
     endpoint = Endpoint(make)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 -- its name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
             status, answer = endpoint.answer(self.headers.get("Authorization", ""), form)
