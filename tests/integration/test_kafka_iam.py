@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -51,12 +52,12 @@ def topic(kafka_secured: SecuredKafka, make_topic: TopicMaker) -> Topic:
 
 
 def source(
-    secured: SecuredKafka, topic: Topic, profile: str | None = "orders", region: str = REGION
+    secured: SecuredKafka, topic: Topic, profile: str = "orders", region: str = REGION, **options: Any
 ) -> KafkaSource:
     there = Topic(topic.name, {"bootstrap.servers": f"127.0.0.1:{secured.gate_port}"})
     aws = {"region": region, "profile": profile}
     tls, sasl = {"ca": secured.authority["ca.pem"]}, {"mechanism": "AWS_MSK_IAM"}
-    return source_of(there, f"iam-{next(NUMBERS)}", tls=tls, sasl=sasl, aws=aws)
+    return source_of(there, f"iam-{next(NUMBERS)}", tls=tls, sasl=sasl, aws=aws, **options)
 
 
 async def test_a_token_is_shown_and_renewed_before_it_expires(
@@ -74,11 +75,17 @@ async def test_a_token_is_shown_and_renewed_before_it_expires(
     assert gate.refused == []
 
 
-async def test_who_may_not_come_in_is_told(kafka_secured: SecuredKafka, topic: Topic, gate: IamGate) -> None:
+async def test_who_may_not_come_in_is_told(
+    kafka_secured: SecuredKafka, topic: Topic, gate: IamGate, capfd: pytest.CaptureFixture[str]
+) -> None:
     (finding,) = await source(kafka_secured, topic, region="eu-west-3").check()
     assert finding.text.startswith("Authentication: ")
     assert "is for kafka.eu-west-3.amazonaws.com" in finding.text
     assert gate.shown == []
+    assert await source(kafka_secured, topic, settings={"debug": "all", "log_level": 7}).check() == ()
+    told = capfd.readouterr().err
+    assert "OAUTHBEARER" in told
+    assert gate.shown[0] not in told
     (finding,) = await source(kafka_secured, topic, profile="nobody").check()
     assert finding.text == "NoCredentials: there is no profile 'nobody' in the AWS configuration"
 

@@ -45,6 +45,7 @@ _CODES = {
 """A person has to act: these last."""
 
 _CURES = {
+    r"handshake failed: Local: Broker transport": ("unreachable", "the broker hung up meanwhile"),
     r"certificate verify failed": ("TLS", "set tls.ca to the authority that signed the brokers' certificates"),
     r"SSL alert number": ("TLS", "the brokers do not take our certificate: check tls.certificate and tls.key"),
     r"PLAINTEXT broker listener": ("TLS", "the brokers speak no TLS there: use another port, or leave tls out"),
