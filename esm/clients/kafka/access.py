@@ -38,7 +38,8 @@ class Access(Struct, frozen=True):
     @property
     def may_change(self) -> bool:
         """Who we are is kept somewhere else, in files or secrets, and may be another tomorrow."""
-        return bool(self.entries or self.tls or (self.sasl is not None and self.sasl.password_file))
+        files = [] if self.tls is None else [self.tls.ca, self.tls.certificate]
+        return bool(self.entries or any(files) or (self.sasl is not None and self.sasl.password_file))
 
     async def settings(self) -> dict[str, Any]:
         """For every kind of client. Raises `Disconnected`."""

@@ -21,6 +21,7 @@ from botocore.session import Session  # type: ignore[import-untyped]
 from esm.clients.aws import AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
+from esm.plugins import Permission
 
 _SIGNER = "aws_msk_iam_sasl_signer"
 _STRINGS = {
@@ -112,6 +113,23 @@ class _Who(CredentialProvider):  # type: ignore[misc]
 
         extra = {"RoleSessionName": "esm-engine"}
         return AssumeRoleCredentialFetcher(client, self._own(chain), sts.role_arn, extra).fetch_credentials()
+
+
+def cluster_of(arn: str) -> str:
+    """The cluster that a VPC connection leads to, whose own id it does not say; another ARN as it is."""
+    connection, _, named = arn.partition(":vpc-connection/")
+    if not named:
+        return arn
+    account, _, cluster = named.partition("/")
+    return f"{connection.rpartition(':')[0]}:{account}:cluster/{cluster.partition('/')[0]}/*"
+
+
+def to_find(arn: str, role: str | None) -> Sequence[Permission]:
+    """What has to be allowed for `brokers_of`, to `role` if there is one."""
+    asked = Permission(("kafka:GetBootstrapBrokers",), cluster_of(arn), role)
+    if ":vpc-connection/" not in arn:
+        return (asked,)
+    return (Permission(("kafka:DescribeVpcConnection",), arn, role), asked)
 
 
 async def brokers_of(arn: str, mechanism: str, aws: AwsOptions, lease: Lease) -> str:

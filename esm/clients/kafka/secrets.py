@@ -15,6 +15,7 @@ from esm.clients.aws import AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
 from esm.options import Options
+from esm.plugins import Permission
 
 _ARN = re.compile(r"arn:aws(-[a-z]+)*:secretsmanager:")
 _MECHANISMS = {
@@ -60,9 +61,10 @@ class AccessEntry(Options):
         return self
 
 
-def secrets_of(entries: Sequence[AccessEntry]) -> Sequence[str]:
-    """The ARNs of the secrets that have to be read."""
-    return [entry.uri for entry in entries if entry.type not in _LITERAL]
+def to_read(entries: Sequence[AccessEntry], role: str | None) -> Sequence[Permission]:
+    """What has to be allowed for `settings_of`, to `role` if there is one."""
+    secrets = [entry.uri for entry in entries if entry.type not in _LITERAL]
+    return [Permission(("secretsmanager:GetSecretValue",), arn, role) for arn in secrets]
 
 
 async def settings_of(entries: Sequence[AccessEntry], aws: AwsOptions, lease: Lease) -> dict[str, Any]:
