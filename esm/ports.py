@@ -158,7 +158,7 @@ class Membership(Protocol):
 
         Asking for the next set says: the last one is applied, and what left it has been drained or cut off. Who
         shares the lanes out may be kept waiting that long. A lane that was lost and came back is left out in
-        between. Raises `Disconnected`; then we join anew.
+        between. Raises `Disconnected`; then we join anew, as we do at once where there is no next set.
         """
 
     def open(self, lane: Lane, after: Position | None) -> AbstractAsyncContextManager[LogReader]:

@@ -44,12 +44,15 @@ _LONGEST_TEXT = 400
 _LASTING = {
     "NonExistentQueue": ("NonExistentQueue", "QueueDoesNotExist", "QueueDeletedRecently"),
     "NonExistentStream": ("ResourceNotFoundException",),
+    "NonExistentCluster": ("NotFoundException",),
     "AccessDenied": (
         "AccessDenied",
         "AccessDeniedException",
         "AuthorizationError",
+        "ForbiddenException",
         "NotAuthorized",
         "OptInRequired",
+        "UnauthorizedException",
     ),
     "ExpiredToken": ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
     "InvalidClientTokenId": (
@@ -164,6 +167,8 @@ def _refused(error: Any, service: str, queue: str) -> Disconnected:
     short, lasting = short_code(code)
     if short == "Unknown":
         short, lasting = _by_status(status)
+    if short == "NonExistentStream" and service == "Secrets Manager":
+        short = "NonExistentSecret"
     if short == "NonExistentQueue":
         reason = f"{MISSING_QUEUE} ({queue})" if queue else MISSING_QUEUE
     return Disconnected(short, reason, lasting=lasting)

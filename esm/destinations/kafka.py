@@ -16,10 +16,10 @@ from esm.clients.kafka import NO_TOPIC
 from esm.clients.kafka.access import Access
 from esm.clients.kafka.asking import ask, partitions
 from esm.clients.kafka.cluster import Cluster, access_of, aws_of, brokers_of, identity_of
-from esm.clients.kafka.msk import NO_SIGNER, has_signer
+from esm.clients.kafka.msk import NO_SIGNER, cluster_of, has_signer, to_find
 from esm.clients.kafka.options import Brokers, ClusterArn, Sasl, Setting, Tls, TopicName, without
 from esm.clients.kafka.producing import OF_PRODUCERS, Producing, open_producing
-from esm.clients.kafka.secrets import AccessEntry
+from esm.clients.kafka.secrets import AccessEntry, to_read
 from esm.clients.kafka.settings import OURS
 from esm.destinations.kafka_messages import Form, messages_of
 from esm.errors import Disconnected, Undeliverable
@@ -169,17 +169,17 @@ def _called(options: KafkaOptions) -> str:
 
 def _permissions(options: KafkaOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
     """https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html."""
-    arn, identity = options.cluster_arn, identity_of(options)
+    arn, identity, role = options.cluster_arn, identity_of(options), aws_of(options, aws).role_arn
+    secrets = to_read(options.source_access_configurations, role)
     if arn is None:
-        return ()
-    role = aws_of(options, aws).role_arn
-    brokers = Permission(("kafka:GetBootstrapBrokers",), arn, role)
+        return secrets
+    brokers, cluster = to_find(arn, role), cluster_of(arn)
     if identity is None or identity.mechanism != "AWS_MSK_IAM":
-        return (brokers,)
-    topic = f"{arn.replace(':cluster/', ':topic/', 1)}/{options.topic}"
+        return (*brokers, *secrets)
+    topic = f"{cluster.replace(':cluster/', ':topic/', 1)}/{options.topic}"
     return (
-        brokers,
-        Permission(("kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"), arn, role),
+        *brokers,
+        Permission(("kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"), cluster, role),
         Permission(("kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"), topic, role),
     )
 

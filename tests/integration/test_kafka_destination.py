@@ -10,18 +10,23 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from kafka_members import member, source_of, until
 
 from esm.destinations.kafka import PLUGIN
 from esm.errors import Undeliverable
-from esm.model import Notice
+from esm.model import Errored, Notice, Outcome
 from esm.plugins import DestinationContext
 from esm.ports import Checkable, Destination
-from servers import MockKafka, Server
+from esm.runtime.lane_happenings import Committed, DestinationFailed, Dropped, LaneStarted
+from esm.runtime.plan import DestinationPlan
+from servers import KafkaCluster, MockKafka, Server
 from servers.kafka_mock import Request
 from servers.kafka_secured import PASSWORDS, SecuredKafka
 from servers.topics import Topic, TopicMaker
 
 PARTITIONS = 3
+ALL_THREE = {"min.insync.replicas": "3"}
+GIVEN_UP: dict[str, Any] = {"maximum_retry_attempts": 0, "batch_size": 1, "checkpoint_interval": 0.1}
 
 
 def opened(address: str, topic: str, **options: Any) -> AbstractAsyncContextManager[Destination]:
@@ -106,6 +111,27 @@ async def test_what_too_few_replicas_have_is_not_delivered(kafka_mock: MockKafka
         assert "failed: " in await _refused(destination)
         kafka_mock.fail_no_more(Request.PRODUCE)
         await _taken(destination)
+
+
+async def test_what_a_replica_lacks_is_not_given_up(kafka_cluster: KafkaCluster, make_topic: TopicMaker) -> None:
+    """At three brokers of which one is gone: the record stays ours, and its position, until all have it."""
+    topic = await asyncio.to_thread(make_topic, kafka_cluster.bootstrap, replicas=3)
+    failed = await asyncio.to_thread(make_topic, kafka_cluster.bootstrap, replicas=3, settings=ALL_THREE)
+    leading = {leader for each in (topic, failed) for leader in (await asyncio.to_thread(each.leaders)).values()}
+    plans = [DestinationPlan("failed", lambda: opened(kafka_cluster.bootstrap, failed.name, timeout=1))]
+    async with member(source_of(topic, "replicas"), on_failure=plans, **GIVEN_UP) as one:
+        one.answer = lambda _: Errored(Outcome.FUNCTION_ERROR, "no")
+        await until(lambda: one.all_told(LaneStarted))
+        kafka_cluster.brokers[max({1, 2, 3} - leading)].kill()
+        await asyncio.to_thread(topic.produce, [b"x", b"y"])
+        await until(lambda: len(one.all_told(DestinationFailed)) == 2)
+        assert "min.insync.replicas" in one.all_told(DestinationFailed)[1].why
+        assert not one.all_told(Dropped)
+        assert {told.at for told in one.all_told(Committed)} <= {-1}
+        await asyncio.to_thread(kafka_cluster.heal)
+        await until(lambda: len(one.all_told(Dropped)) == 2)
+    assert (await asyncio.to_thread(topic.committed, "replicas"))[0].offset == 2
+    assert (await asyncio.to_thread(failed.ends))[0] >= 2  # what was not confirmed may be there, too
 
 
 async def test_a_missing_topic_is_told_and_found_once_it_is_there(kafka: Server) -> None:

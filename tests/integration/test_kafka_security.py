@@ -1,16 +1,18 @@
 """Brokers that want to know whom they speak to: every way in, wrong ones, and a password that changes."""
 
-import asyncio
+import base64
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
 from kafka_members import in_thread, member, source_of, until
 
+from esm.clients.kafka import asking
+from esm.clients.kafka.access import Identity
 from esm.runtime.happenings import SourceFailed
-from esm.runtime.lane_happenings import LaneStarted
+from esm.runtime.lane_happenings import LaneStarted, Remarked
 from esm.sources.kafka import KafkaSource, renewal
 from servers.kafka_secured import PASSWORDS, SecuredKafka
 from servers.topics import Topic, TopicMaker
@@ -18,7 +20,7 @@ from servers.topics import Topic, TopicMaker
 NUMBERS = itertools.count()
 WAYS = {
     **{f"SASL {kind}": ("SASL", {"sasl": kind}) for kind in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")},
-    **{f"SASLTLS {kind}": ("SASLTLS", {"sasl": kind}) for kind in ("PLAIN", "SCRAM-SHA-512")},
+    **{f"SASLTLS {kind}": ("SASLTLS", {"sasl": kind}) for kind in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")},
     "MTLS": ("MTLS", {}),
 }
 
@@ -56,49 +58,115 @@ async def test_every_way_in(kafka_secured: SecuredKafka, topic: Topic, group: st
         await until(lambda: one.events)
 
 
-WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+ALICE = {"username": "alice", "password": PASSWORDS["alice"]}
+WRONG: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "password": (
         "SASL",
-        {"sasl": {"mechanism": "SCRAM-SHA-256", "username": "alice", "password": "no"}},
+        {"sasl": {"mechanism": "SCRAM-SHA-256", "username": "alice", "password": "hunter2"}},
         "Authentication",
+        "check sasl, or the secret that says who we are",
     ),
     "mechanism": (
         "OAUTH",
-        {"sasl": {"mechanism": "PLAIN", "username": "alice", "password": "no"}},
+        {"sasl": {"mechanism": "PLAIN", **ALICE}},
         "Authentication",
+        "set sasl.mechanism to one that the brokers have there",
     ),
-    "authority": ("TLS", {"tls": True}, "TLS"),
+    "no SASL there": ("PLAINTEXT", {"sasl": {"mechanism": "PLAIN", **ALICE}}, "Authentication", "leave sasl out"),
+    "authority": ("TLS", {"tls": True}, "TLS", "set tls.ca to the authority"),
+    "no certificate": ("MTLS", {"tls": {"ca": "ca.pem"}}, "TLS", "check tls.certificate and tls.key"),
+    "no TLS there": ("SASL", {"tls": {"ca": "ca.pem"}}, "TLS", "the brokers speak no TLS there"),
+    "file": ("TLS", {"tls": {"ca": "none.pem"}}, "Authentication", "none.pem: No such file or directory"),
+    "key of another": (
+        "MTLS",
+        {"tls": {"ca": "ca.pem", "certificate": "client.pem", "key": "broker.key"}},
+        "TLS",
+        "check the PEM files of tls",
+    ),
     "may do nothing": (
         "SASL",
         {"sasl": {"mechanism": "PLAIN", "username": "bob", "password": PASSWORDS["bob"]}},
         "AccessDenied",
+        "authorization failed",
     ),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-async def test_a_wrong_way_is_told(kafka_secured: SecuredKafka, topic: Topic, group: str, what: str) -> None:
-    listener, options, code = WRONG[what]
+async def test_a_wrong_way_is_told_with_its_cure(
+    kafka_secured: SecuredKafka, topic: Topic, group: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_AT_A_TIME", 0.5)
+    listener, options, code, cure = WRONG[what]
+    if isinstance(files := options.get("tls"), dict):
+        options = {**options, "tls": {name: kafka_secured.authority[file] for name, file in files.items()}}
     source = entering(kafka_secured, topic, group, listener, **options)
-    async with asyncio.timeout(25):
-        (finding,) = await source.check()
+    (finding,) = await source.check()
     assert finding.broken
     assert finding.text.startswith(f"{code}: ")
+    assert cure in finding.text
+    for secret in ("hunter2", *PASSWORDS.values()):
+        assert secret not in finding.text
     async with member(source) as one:
         await until(lambda: one.all_told(SourceFailed))
         assert one.all_told(SourceFailed)[0].code == code
+
+
+async def test_brokers_that_hang_up_without_a_word(
+    kafka_secured: SecuredKafka, topic: Topic, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_AT_A_TIME", 0.1)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.5)
+    (finding,) = await entering(kafka_secured, topic, group, "TLS").check()
+    assert finding.text.startswith("unreachable: ")
+    assert "they may want tls or sasl" in finding.text
+
+
+async def test_certificates_that_change_are_taken_up(
+    kafka_secured: SecuredKafka, topic: Topic, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a pair that is half replaced nothing is made."""
+    monkeypatch.setattr(renewal, "_EVERY", 0.2)
+    authority = kafka_secured.authority
+    files = {"certificate": authority["client.pem"], "key": authority["client.key"]}
+    ours = {name: str(shutil.copy(file, tmp_path / name)) for name, file in files.items()}
+    tls = {"ca": authority["ca.pem"], **ours}
+    async with member(entering(kafka_secured, topic, group, "MTLS", tls=tls)) as one:
+        await until(lambda: one.all_told(LaneStarted))
+        await in_thread(authority.chained, "client")
+        for name, file in (("certificate", "client.chain.pem"), ("key", "client.chained.key")):
+            shutil.copy(authority[file], ours[name])
+        await until(lambda: len(one.all_told(LaneStarted)) == 2)
+        await in_thread(topic.produce, [b"x"])
+        await until(lambda: one.events)
+        assert not one.all_told(SourceFailed)
+        assert "joined anew" in one.all_told(Remarked)[-1].text
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+async def test_the_client_itself_says_no_secret_either(
+    kafka_secured: SecuredKafka, topic: Topic, group: str, mechanism: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not even when it is asked to tell all."""
+    said = options_of(kafka_secured, "SASLTLS", {"sasl": mechanism})
+    source = entering(kafka_secured, topic, group, "SASLTLS", **said, settings={"debug": "all", "log_level": 7})
+    assert await source.check() == ()
+    told = capfd.readouterr().err
+    assert mechanism in told
+    for secret in (PASSWORDS["alice"], base64.b64encode(PASSWORDS["alice"].encode()).decode()):
+        assert secret not in told
 
 
 async def test_a_password_that_changes_is_taken_up(
     kafka_secured: SecuredKafka, topic: Topic, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "_EVERY", 0.05)
-    taken: list[str] = []
+    taken: list[Identity] = []
     take_up = renewal._take_up
 
-    def noting(username: str, password: str, consumer: Consumer) -> None:
-        take_up(username, password, consumer)
-        taken.append(password)
+    def noting(found: Identity, who: renewal.Renewed) -> None:
+        take_up(found, who)
+        taken.append(found)
 
     monkeypatch.setattr(renewal, "_take_up", noting)
     file = tmp_path / "password"
@@ -110,7 +178,7 @@ async def test_a_password_that_changes_is_taken_up(
             await until(lambda: one.all_told(LaneStarted))
             await in_thread(kafka_secured.set_password, "alice", "changed")
             file.write_text("changed\n")
-            await until(lambda: taken == ["changed"])
+            await until(lambda: [one.settings["sasl.password"] for one in taken] == ["changed"])
             await in_thread(topic.produce, [b"x"])
             await until(lambda: one.events)
             assert not one.all_told(SourceFailed)

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 OPENSSL = shutil.which("openssl")
@@ -23,10 +24,26 @@ class Authority:
 
     def sign(self, name: str, san: str = "IP:127.0.0.1") -> None:
         """Makes `NAME.key` and `NAME.pem`, good for this address."""
+        self._sign(name, name, "ca", san)
+
+    def _sign(self, file: str, subject: str, authority: str, san: str = "IP:127.0.0.1") -> None:
         (self._place / "san").write_text(f"subjectAltName={san}")
-        self._run("req", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san"]
-        self._run("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem", "-days", "2")
+        self._run("req", *_KEY, "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={subject}")
+        by = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "san"]
+        self._run("x509", "-req", "-in", f"{file}.csr", *by, "-out", f"{file}.pem", "-days", "2")
+
+    def chained(self, name: str, password: str | None = None) -> Mapping[str, str]:
+        """A certificate for that name from an authority in between: `chain.pem` with both, and its `key`."""
+        if not (self._place / "between.pem").exists():
+            self.sign("between", "IP:127.0.0.1\nbasicConstraints=critical,CA:TRUE")
+        self._sign(f"{name}.chained", name, "between")
+        chain = "".join((self._place / f"{each}.pem").read_text() for each in (f"{name}.chained", "between"))
+        (self._place / f"{name}.chain.pem").write_text(chain)
+        key = f"{name}.chained.key"
+        if password is not None:
+            key = f"{name}.chained.locked.key"
+            self._run("pkey", "-in", f"{name}.chained.key", "-aes128", "-passout", f"pass:{password}", "-out", key)
+        return {"chain.pem": self[f"{name}.chain.pem"], "key": self[key]}
 
     def encrypt(self, name: str) -> None:
         """Makes `NAME.encrypted.key`."""

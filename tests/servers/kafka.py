@@ -84,12 +84,15 @@ def alone(port: int, controller: int) -> dict[str, str]:
     }
 
 
-def broker(place: Place, settings: Mapping[str, str], scram: Sequence[str] = ()) -> Command:
+def broker(
+    place: Place, settings: Mapping[str, str], scram: Sequence[str] = (), properties: Sequence[str] = ()
+) -> Command:
     """Runs a broker with its data in `place.work`, which it formats at its first start.
 
-    `scram` are users to begin with, as Kafka's storage tool wants them: `SCRAM-SHA-256=[name=…,password=…]`.
+    `scram` are users to begin with, as Kafka's storage tool wants them: `SCRAM-SHA-256=[name=…,password=…]`;
+    `properties` are those of Java's machine, as `-Dname=value`.
     """
-    return _command(place, settings, scram, _ARCHIVED)
+    return _command(place, settings, scram, " ".join((_ARCHIVED, *properties)))
 
 
 def _command(place: Place, settings: Mapping[str, str], scram: Sequence[str], archive: str) -> Command:

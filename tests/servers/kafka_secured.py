@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from .authority import Authority
 from .install import run_tool
+from .issuer import AUDIENCE, ISSUER, Issuer
 from .kafka import KAFKA, alone, broker
 from .process import Server, free_port
 from .recipe import Command, Place, Recipe
@@ -33,14 +34,19 @@ _PROTOCOLS = {
     "TLS": "SSL",
     "MTLS": "SSL",
     "OAUTH": "SASL_PLAINTEXT",
+    "OIDC": "SASL_SSL",
+    "BEHIND": "PLAINTEXT",
 }
+_ALLOWED = "org.apache.kafka.sasl.oauthbearer.allowed.urls"
 _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def _logins() -> dict[str, str]:
+def _logins(keys: str) -> dict[str, str]:
+    """`keys`: where those are that tokens are signed with."""
     modules = "org.apache.kafka.common.security"
     users = " ".join(f'user_{user}="{password}"' for user, password in PASSWORDS.items())
     bearer = f"{modules}.oauthbearer.OAuthBearerLoginModule required"
+    oidc = "listener.name.oidc.oauthbearer"
     logins = {"plain": f"{modules}.plain.PlainLoginModule required {users};"}
     logins |= {kind.lower(): f"{modules}.scram.ScramLoginModule required;" for kind in _SCRAM}
     by_password = {
@@ -56,6 +62,14 @@ def _logins() -> dict[str, str]:
         "listener.name.sasltls.sasl.enabled.mechanisms": mechanisms,
         "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
         "listener.name.oauth.oauthbearer.sasl.jaas.config": f'{bearer} unsecuredLoginStringClaim_sub="broker";',
+        "listener.name.sasltls.scram-sha-512.connections.max.reauth.ms": "2000",
+        "listener.name.oidc.sasl.enabled.mechanisms": "OAUTHBEARER",
+        f"{oidc}.sasl.jaas.config": f"{bearer};",
+        f"{oidc}.sasl.server.callback.handler.class": f"{modules}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+        f"{oidc}.connections.max.reauth.ms": "3600000",  # or when the token expires, whichever is first
+        "listener.name.oidc.sasl.oauthbearer.jwks.endpoint.url": keys,
+        "listener.name.oidc.sasl.oauthbearer.expected.audience": AUDIENCE,
+        "listener.name.oidc.sasl.oauthbearer.expected.issuer": ISSUER,
     }
 
 
@@ -75,11 +89,14 @@ class SecuredKafka:
         """Raises Unavailable when there is no openssl."""
         run_tool("openssl", "version", cwd=work)
         self._ports = {name: free_port() for name in _PROTOCOLS if name != "PLAINTEXT"}
+        self.gate_port = free_port()
+        """Whoever asks the listener `BEHIND` for the brokers is sent there: see `IamGate`."""
         self.authority = Authority(work / "tls")
         for name in ("broker", "client"):
             self.authority.sign(name)
         both = (Path(self.authority[f"broker.{kind}"]).read_text() for kind in ("key", "pem"))
         Path(self.authority["broker.both"]).write_text("".join(both))
+        self.issuer = Issuer(work / "oidc")
         self.server = Server(self._recipe(), home, work)
 
     def options(self, listener: str, **settings: Any) -> dict[str, Any]:
@@ -127,20 +144,21 @@ class SecuredKafka:
 
         def command(place: Place) -> Command:
             self._ports["PLAINTEXT"] = place.port
-            return broker(place, {**alone(place.port, free_port()), **self._settings()}, scram)
+            settings = {**alone(place.port, free_port()), **self._settings()}
+            return broker(place, settings, scram, [f"-D{_ALLOWED}={self.issuer.keys}"])
 
         return replace(KAFKA, name="kafka_secured", command=command)
 
     def _settings(self) -> dict[str, str]:
         controller = free_port()
-        addresses = [f"{name}://127.0.0.1:{port}" for name, port in self._ports.items()]
+        addresses = [f"{name}://127.0.0.1:{self._ports[name]}" for name in _PROTOCOLS]
         protocols = {"CONTROLLER": "PLAINTEXT", **_PROTOCOLS}
         return {
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": ",".join((*addresses, f"CONTROLLER://127.0.0.1:{controller}")),
-            "advertised.listeners": ",".join(addresses),
+            "advertised.listeners": ",".join((*addresses[:-1], f"BEHIND://127.0.0.1:{self.gate_port}")),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
-            **_logins(),
+            **_logins(self.issuer.keys),
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self.authority["broker.both"],
             "ssl.truststore.type": "PEM",

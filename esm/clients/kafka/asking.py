@@ -7,13 +7,13 @@ coordinator answers that it is none (2.16, seen with its own mock cluster).
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
-from esm.clients.kafka.errors import is_lasting, translated
+from esm.clients.kafka.errors import UNREACHABLE, is_lasting, translated
 
 OLDEST, END = -2, -1
 """What Kafka's protocol says instead of a time for the first record, and for behind the last."""
@@ -100,10 +100,16 @@ def _ask(settings: dict[str, Any], question: Question[T]) -> T:
                     if is_lasting(error):
                         raise KafkaException(error) from None
                 if time.monotonic() > until:
-                    raise
+                    raise KafkaException(_most_telling(wrong, raised.args[0])) from None
             time.sleep(_AGAIN)
     finally:
         client.close()
+
+
+def _most_telling(heard: Sequence[KafkaError], last: KafkaError) -> KafkaError:
+    """That nobody can be reached says less than what was heard of one broker, such as a broken handshake."""
+    told = [error for error in heard if error.code() == KafkaError._TRANSPORT]  # noqa: SLF001
+    return told[-1] if told and last.code() in UNREACHABLE else last
 
 
 def _sound(places: list[TopicPartition]) -> list[TopicPartition]:

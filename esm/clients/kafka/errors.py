@@ -1,9 +1,11 @@
 """What goes wrong with Kafka, as the one error the engine acts on: `Disconnected`.
 
 Codes are short and few, because they label a metric: those of Kafka's protocol and of librdkafka, by name. Reasons
-are librdkafka's own words, cut at the end of the first line.
+are librdkafka's own words, cut at the end of the first line, with what to do about it: its words name its own
+settings, or say of a handshake no more than that it failed.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +16,7 @@ from esm.errors import Disconnected
 NO_TOPIC = "NonExistentTopic"
 
 _LONGEST_TEXT = 400
-_UNREACHABLE = frozenset(
+UNREACHABLE = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 -- librdkafka's own errors have names that begin so
         KafkaError._RESOLVE,  # noqa: SLF001
@@ -42,10 +44,27 @@ _CODES = {
 }
 """A person has to act: these last."""
 
+_CURES = {
+    r"handshake failed: Local: Broker transport": ("unreachable", "the broker hung up meanwhile"),
+    r"certificate verify failed": ("TLS", "set tls.ca to the authority that signed the brokers' certificates"),
+    r"SSL alert number": ("TLS", "the brokers do not take our certificate: check tls.certificate and tls.key"),
+    r"PLAINTEXT broker listener": ("TLS", "the brokers speak no TLS there: use another port, or leave tls out"),
+    r"\bssl\.\S+ failed": ("TLS", "check the PEM files of tls, or the secret that holds them"),
+    r"OAUTHBEARER token": ("Authentication", "check token_endpoint_url, client_id, client_secret and scope"),
+    r"Unsupported SASL mechanism": ("Authentication", "set sasl.mechanism to one that the brokers have there"),
+    r"not valid in current SASL state": ("Authentication", "use the brokers' port for sasl, or leave sasl out"),
+    r"(?i)authentication (error|fail)": ("Authentication", "check sasl, or the secret that says who we are"),
+    r"Broker transport failure$": (
+        "unreachable",
+        "if they can be reached, they hang up: they may want tls or sasl, or neither of them",
+    ),
+}
+"""By what is said: its code, and what to do."""
+
 
 def is_lasting(error: KafkaError) -> bool:
     """Whether trying again will not help before somebody has acted."""
-    return error.code() in _CODES
+    return problem_of(error).lasting
 
 
 def reason_of(error: KafkaError) -> str:
@@ -56,10 +75,13 @@ def reason_of(error: KafkaError) -> str:
 
 def problem_of(error: KafkaError) -> Disconnected:
     """As the engine acts on it."""
-    code = error.code()
-    if code in _UNREACHABLE:
-        return Disconnected("unreachable", reason_of(error))
-    return Disconnected(_CODES.get(code, str(error.name())), reason_of(error), lasting=code in _CODES)
+    reason, number = reason_of(error), error.code()
+    for pattern, (code, cure) in _CURES.items():
+        if re.search(pattern, reason):
+            return Disconnected(code, f"{reason}: {cure}", lasting=code != "unreachable")
+    if number in UNREACHABLE:
+        return Disconnected("unreachable", reason)
+    return Disconnected(_CODES.get(number, str(error.name())), reason, lasting=number in _CODES)
 
 
 @contextmanager

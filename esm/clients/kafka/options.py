@@ -73,7 +73,7 @@ def without(ours: frozenset[str]) -> Callable[[Mapping[str, Setting]], Mapping[s
 
 
 class KafkaTls(_Hidden):
-    """PEM files, read when the group is joined. `ca` replaces the system's authorities."""
+    """PEM files; when they change the group is joined anew. `ca` replaces the system's authorities."""
 
     ca: str | None = None
     """Authorities to trust instead of the system's."""

@@ -34,6 +34,9 @@ OF_PRODUCERS = frozenset(
 """What the engine depends on, or has an option of its own for."""
 
 _TURN = 0.1
+_SLOW = "the brokers are slow, or fewer replicas are in sync than min.insync.replicas wants"
+"""Which of them the client does not tell: it tries again until the time is over."""
+
 _VAGUE = {
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 -- librdkafka's own errors have names that begin so
     KafkaError._PURGE_QUEUE,  # noqa: SLF001
@@ -193,7 +196,7 @@ class _Line:
         if error.code() in _VAGUE and self._wrong is not None:
             return problem_of(self._wrong)
         if error.code() in _VAGUE:
-            return Disconnected("unreachable", reason_of(error))
+            return Disconnected("unreachable", f"{reason_of(error)}: {_SLOW}")
         return problem_of(error)
 
 

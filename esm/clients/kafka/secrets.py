@@ -1,7 +1,7 @@
 """AWS's `SourceAccessConfigurations`: who we are, kept in AWS Secrets Manager, as settings of the client library.
 
 https://docs.aws.amazon.com/lambda/latest/dg/kafka-cluster-auth.html has what each kind of secret holds. They are
-read whenever the group is joined.
+read whenever the group is joined, and again while the engine runs (`sources.kafka.renewal`).
 """
 
 import json
@@ -15,6 +15,7 @@ from esm.clients.aws import AwsOptions, Lease
 from esm.clients.aws_errors import translated
 from esm.errors import Disconnected
 from esm.options import Options
+from esm.plugins import Permission
 
 _ARN = re.compile(r"arn:aws(-[a-z]+)*:secretsmanager:")
 _MECHANISMS = {
@@ -22,6 +23,14 @@ _MECHANISMS = {
     "SASL_SCRAM_256_AUTH": "SCRAM-SHA-256",
     "SASL_SCRAM_512_AUTH": "SCRAM-SHA-512",
 }
+_FIELDS = {
+    **dict.fromkeys(_MECHANISMS, ("username", "password")),
+    "CLIENT_CERTIFICATE_TLS_AUTH": ("certificate", "privateKey"),
+    "SERVER_ROOT_CA_CERTIFICATE": ("certificate",),
+    "OAUTHBEARER_AUTH": ("oauthTokenEndpointUrl", "oauthClientId", "oauthClientSecret"),
+}
+"""What the secret of a kind has to hold."""
+
 _LITERAL = {"OAUTHBEARER_SCOPE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL"}
 
 Kind = Literal[
@@ -52,6 +61,12 @@ class AccessEntry(Options):
         return self
 
 
+def to_read(entries: Sequence[AccessEntry], role: str | None) -> Sequence[Permission]:
+    """What has to be allowed for `settings_of`, to `role` if there is one."""
+    secrets = [entry.uri for entry in entries if entry.type not in _LITERAL]
+    return [Permission(("secretsmanager:GetSecretValue",), arn, role) for arn in secrets]
+
+
 async def settings_of(entries: Sequence[AccessEntry], aws: AwsOptions, lease: Lease) -> dict[str, Any]:
     """Always with TLS, as on AWS. Raises `Disconnected`."""
     found: dict[str, Any] = {}
@@ -63,40 +78,47 @@ async def settings_of(entries: Sequence[AccessEntry], aws: AwsOptions, lease: Le
     return {"security.protocol": protocol, **{name: value for name, value in found.items() if value}}
 
 
-async def _secret(entry: AccessEntry, aws: AwsOptions, lease: Lease) -> Mapping[str, Any]:
+async def _secret(entry: AccessEntry, aws: AwsOptions, lease: Lease) -> Mapping[str, str]:
+    there = aws.model_copy(update={"region": entry.uri.split(":")[3]})
     with translated("Secrets Manager"):
-        async with lease("secretsmanager", aws) as client:
+        async with lease("secretsmanager", there) as client:
             answer = await client.cold.get_secret_value(SecretId=entry.uri)
     try:
         secret = json.loads(answer.get("SecretString") or "")
     except ValueError:
         secret = None
     if not isinstance(secret, dict):
-        raise Disconnected("Authentication", f"the secret {entry.uri} is no JSON object", lasting=True)
+        raise _unfit(entry, "is no JSON object")
+    for field in _FIELDS[entry.type]:
+        if not isinstance(secret.get(field), str):
+            raise _unfit(entry, f"has no {field}")
     return secret
 
 
-def _settings(entry: AccessEntry, secret: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        if entry.type in _MECHANISMS:
-            return {
-                "sasl.mechanisms": _MECHANISMS[entry.type],
-                "sasl.username": secret["username"],
-                "sasl.password": secret["password"],
-            }
-        if entry.type == "CLIENT_CERTIFICATE_TLS_AUTH":
-            return {
-                "ssl.certificate.pem": secret["certificate"],
-                "ssl.key.pem": secret["privateKey"],
-                "ssl.key.password": secret.get("privateKeyPassword"),
-            }
-        if entry.type == "SERVER_ROOT_CA_CERTIFICATE":
-            return {"ssl.ca.pem": secret["certificate"]}
-        return _oauth(secret, texts)
-    except KeyError as missing:
-        raise Disconnected(
-            "Authentication", f"the secret {entry.uri} of {entry.type} has no {missing}", lasting=True
-        ) from None
+def _unfit(entry: AccessEntry, how: str) -> Disconnected:
+    """What it holds instead is not for everybody's eyes."""
+    wanted = " and ".join(_FIELDS[entry.type])
+    return Disconnected(
+        "Authentication", f"the secret {entry.uri} {how}: {entry.type} needs one with {wanted}", lasting=True
+    )
+
+
+def _settings(entry: AccessEntry, secret: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, Any]:
+    if entry.type in _MECHANISMS:
+        return {
+            "sasl.mechanisms": _MECHANISMS[entry.type],
+            "sasl.username": secret["username"],
+            "sasl.password": secret["password"],
+        }
+    if entry.type == "CLIENT_CERTIFICATE_TLS_AUTH":
+        return {
+            "ssl.certificate.pem": secret["certificate"],
+            "ssl.key.pem": secret["privateKey"],
+            "ssl.key.password": secret.get("privateKeyPassword"),
+        }
+    if entry.type == "SERVER_ROOT_CA_CERTIFICATE":
+        return {"ssl.ca.pem": secret["certificate"]}
+    return _oauth(secret, texts)
 
 
 def _oauth(secret: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:

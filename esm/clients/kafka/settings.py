@@ -30,21 +30,24 @@ OURS = frozenset(
 )
 """What the engine depends on, or has an option of its own for."""
 
+_FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
 
-def brokers_settings(
-    brokers: str, tls: KafkaTls | None, sasl: Sasl | None, tokens: Tokens | None
-) -> dict[str, Any]:
-    """How to reach `brokers`. Raises OSError if the file of a password cannot be read."""
+
+def identity_settings(tls: KafkaTls | None, sasl: Sasl | None, tokens: Tokens | None) -> dict[str, Any]:
+    """Who we are and whom we trust. Raises OSError if the file of a password cannot be read."""
     protocol = ("SASL_" if sasl is not None else "") + ("PLAINTEXT" if tls is None else "SSL")
     if protocol == "SASL_PLAINTEXT" and sasl is not None and sasl.mechanism == "AWS_MSK_IAM":
         protocol = "SASL_SSL"
     return {
-        "bootstrap.servers": brokers,
-        "log_level": 0,  # what goes wrong is told by the source, in the engine's own log
         "security.protocol": protocol,
         **_tls(tls or KafkaTls()),
         **({} if sasl is None else _sasl(sasl, tokens)),
     }
+
+
+def files_of(settings: Mapping[str, Any]) -> dict[str, bytes]:
+    """What is in the files that settings of TLS name, by setting. Raises OSError if one cannot be read."""
+    return {name: Path(settings[name]).read_bytes() for name in _FILES if name in settings}
 
 
 def password_of(sasl: Sasl) -> str:

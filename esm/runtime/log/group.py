@@ -95,7 +95,7 @@ class GroupMapping:
             raise self._problem
 
     async def _wanted(self, membership: Membership, over: Stop) -> AsyncIterator[Mapping[str, Lane]]:
-        """What is ours. Once the group cannot be asked nothing is: lanes end as if each had been taken away."""
+        """What is ours. In the end, or once the group cannot be asked, nothing is: lanes end as if taken away."""
         self._problem = None
         try:
             async for lanes in membership.lanes():
@@ -105,8 +105,8 @@ class GroupMapping:
                 yield {lane.name: lane for lane in lanes}
         except Disconnected as problem:
             self._problem = problem
-            self._ours = ()
-            over.set()
+        self._ours = ()
+        over.set()
 
     async def _run_lane(self, lanes: LaneRunner, name: str, lane: Lane, stop: Stop) -> None:
         """A stop of the whole mapping has the engine's patience, one that the group asks for has the source's."""

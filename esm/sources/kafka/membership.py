@@ -51,6 +51,7 @@ class GroupMembership:
         self._is_followed = False
         self._bell = asyncio.Event()
         self._problem: Exception | None = None
+        self._is_over = False
         self._readers: Counter[str] = Counter()
         self._going: list[_Going] = []
         self._news: Callable[[Rebalance | Remark], None] = _unheard
@@ -67,6 +68,8 @@ class GroupMembership:
                 while not self._sets:
                     if self._problem is not None:
                         raise self._problem
+                    if self._is_over:
+                        return
                     await self._changed()
                 yield [Lane(name) for name in sorted(self._sets.popleft())]
                 self._applied += 1
@@ -110,6 +113,23 @@ class GroupMembership:
     def remark(self, text: str) -> None:
         """Something for people to know."""
         self._news(Remark(text))
+
+    # Who we are has changed
+
+    @property
+    def trouble(self) -> Disconnected | None:
+        """Why nothing comes from the brokers."""
+        return self.poller.trouble
+
+    def order(self, what: Callable[[Consumer], None]) -> None:
+        """Has something done with the consumer, soon."""
+        self.poller.order(what)
+
+    def join_anew(self) -> None:
+        """The lanes end, and whoever follows them joins again."""
+        self.remark("who we are has changed: the group is left, and joined anew")
+        self._is_over = True
+        self._bell.set()
 
     # The listener
 

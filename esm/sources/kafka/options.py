@@ -66,7 +66,7 @@ class KafkaOptions(Options):
     """Who we are; AWS_MSK_IAM where there is a `cluster_arn` and nothing else is said."""
 
     source_access_configurations: Annotated[tuple[AccessEntry, ...], Field(max_length=29)] = ()
-    """AWS's words for `tls` and `sasl`: secrets in AWS Secrets Manager, read when the group is joined."""
+    """AWS's words for `tls` and `sasl`: secrets in AWS Secrets Manager, looked at again while we read."""
 
     settings: Annotated[Mapping[str, Setting], AfterValidator(without(OURS))] = {}
     """Settings of librdkafka, by their own names, for what has no option here."""

@@ -6,6 +6,8 @@ https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from esm.clients.kafka.msk import cluster_of, to_find
+from esm.clients.kafka.secrets import to_read
 from esm.plugins import Permission
 from esm.sources.kafka.options import KafkaOptions
 
@@ -15,18 +17,19 @@ _OF_THE_GROUP = ("kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup")
 
 
 def permissions(options: KafkaOptions, aws: Mapping[str, Any]) -> Sequence[Permission]:
-    """`aws`: the file's defaults. A cluster that is no one of Amazon MSK needs nothing of AWS."""
-    if options.cluster_arn is None:
-        return ()
+    """`aws`: the file's defaults. A cluster that is no one of Amazon MSK needs at most its secrets of AWS."""
     role = options.reach(aws).role_arn
-    brokers = Permission(("kafka:GetBootstrapBrokers",), options.cluster_arn, role)
+    secrets = to_read(options.source_access_configurations, role)
+    if options.cluster_arn is None:
+        return secrets
+    brokers, cluster = to_find(options.cluster_arn, role), cluster_of(options.cluster_arn)
     if options.identity is None or options.identity.mechanism != "AWS_MSK_IAM":
-        return (brokers,)
-    below = options.cluster_arn.split(":cluster/")
+        return (*brokers, *secrets)
+    below = cluster.split(":cluster/")
     group = options.consumer_group_id or "*"
     return (
-        brokers,
-        Permission(_OF_THE_CLUSTER, options.cluster_arn, role),
+        *brokers,
+        Permission(_OF_THE_CLUSTER, cluster, role),
         Permission(_OF_THE_TOPIC, f"{below[0]}:topic/{below[-1]}/{options.topic}", role),
         Permission(_OF_THE_GROUP, f"{below[0]}:group/{below[-1]}/{group}", role),
     )

@@ -181,10 +181,14 @@ class Poller:
 
     def _on_error(self, error: KafkaError) -> None:
         """Of no partition: brokers that cannot be reached or do not let us in."""
+        problem, known = problem_of(error), self.trouble
         if error.fatal():
-            self._tell(self._listener.failed, problem_of(error))
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN or is_lasting(error):  # noqa: SLF001
-            self._is_cut_off, self.trouble = True, problem_of(error)
+            self._tell(self._listener.failed, problem)
+        elif problem.lasting:
+            self._is_cut_off, self.trouble = True, problem
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._is_cut_off = True  # which says less than why they do not let us in
+            self.trouble = known if known is not None and known.lasting else problem
 
     # Rebalances
 

@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from esm.clients.aws import AwsOptions, Lease
+from esm.clients.kafka.access import Identity
 from esm.clients.kafka.cluster import access_of
 from esm.errors import Disconnected
 from esm.model import Finding
@@ -51,7 +52,8 @@ class KafkaSource:
     @asynccontextmanager
     async def join(self) -> AsyncIterator[GroupMembership]:
         """Raises `Disconnected`."""
-        reached = await self._reach()
+        identity = await self._access.identity()
+        reached = await self._reach(identity)
         positions = self._positions()
         await positions.partitions()
         tell = tell_in(asyncio.get_running_loop())
@@ -61,7 +63,10 @@ class KafkaSource:
             positions, self._begin, self._past, remark=membership.remark, wall=self._world.wall
         )
         membership.rows = GroupRows(beginnings, membership.commit)
-        async with running(membership.poller, tell), renewing(self._options.sasl, membership.poller.order):
+        async with (
+            running(membership.poller, tell),
+            renewing(self._access, identity, membership, self._world),
+        ):
             yield membership
 
     async def check(self) -> Sequence[Finding]:
@@ -71,9 +76,9 @@ class KafkaSource:
         except Disconnected as problem:
             return (Finding(broken=True, text=f"{problem.code}: {problem.reason}"),)
 
-    async def _reach(self) -> Mapping[str, Any]:
+    async def _reach(self, identity: Identity) -> Mapping[str, Any]:
         """The settings of every client; the brokers are told in events as they were found."""
-        reached = await self._access.settings()
+        reached = await self._access.reaching(identity)
         self._envelope = Envelope(
             reached["bootstrap.servers"], self._options.topic, self._options.cluster_arn or ""
         )
@@ -91,7 +96,11 @@ class KafkaSource:
 
     def _positions(self) -> Positions:
         options = self._options
-        return Positions(self._reach, self._group, options.topic, options.isolation_level)
+
+        async def reach() -> Mapping[str, Any]:
+            return await self._reach(await self._access.identity())
+
+        return Positions(reach, self._group, options.topic, options.isolation_level)
 
     def _of_the_group(self) -> Mapping[str, Any]:
         options = self._options
