@@ -40,6 +40,9 @@ def by_offset(identifier: object) -> str | None:
             return None
 
 
+_FORMS = {by_text: "a text", by_offset: 'like {"partition": "orders-0", "offset": 15}'}
+
+
 def offset_id(partition: str, offset: int) -> str:
     """The id of a topic's record; `partition` as in the event, `topic-0`."""
     return f"{partition}@{offset}"
@@ -77,7 +80,8 @@ def _identifiers(items: list[object], delivered: Collection[str], naming: Naming
         id_ = naming(identifier)
         if id_ is None:
             return Unreadable(
-                f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, so {WHOLE_BATCH}"
+                f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, "
+                f"which is {_FORMS[naming]}, so {WHOLE_BATCH}"
             )
         if id_ not in delivered:
             return Unreadable(f"itemIdentifier {_shown(identifier)} is not in the batch, so {WHOLE_BATCH}")
