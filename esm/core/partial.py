@@ -5,7 +5,7 @@ success, what is full failure, what names failed items. Identifiers are compared
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 import msgspec
@@ -40,7 +40,7 @@ def by_offset(identifier: object) -> str | None:
             return None
 
 
-_FORMS = {by_text: "a text", by_offset: 'like {"partition": "orders-0", "offset": 15}'}
+_FORMS: Mapping[Naming, str] = {by_text: "a text", by_offset: 'like {"partition": "orders-0", "offset": 15}'}
 
 
 def offset_id(partition: str, offset: int) -> str:
