@@ -5,7 +5,7 @@ success, what is full failure, what names failed items. Identifiers are compared
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 import msgspec
@@ -38,6 +38,9 @@ def by_offset(identifier: object) -> str | None:
             return offset_id(partition, offset)
         case _:
             return None
+
+
+_FORMS: Mapping[Naming, str] = {by_text: "a text", by_offset: 'like {"partition": "orders-0", "offset": 15}'}
 
 
 def offset_id(partition: str, offset: int) -> str:
@@ -77,7 +80,8 @@ def _identifiers(items: list[object], delivered: Collection[str], naming: Naming
         id_ = naming(identifier)
         if id_ is None:
             return Unreadable(
-                f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, so {WHOLE_BATCH}"
+                f"batchItemFailures holds {_shown(item)} without a valid itemIdentifier, "
+                f"which is {_FORMS[naming]}, so {WHOLE_BATCH}"
             )
         if id_ not in delivered:
             return Unreadable(f"itemIdentifier {_shown(identifier)} is not in the batch, so {WHOLE_BATCH}")

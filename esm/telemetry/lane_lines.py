@@ -110,7 +110,7 @@ _SAYS: dict[type[Happening], Callable[[Any], Line | None]] = {
     LaneEnded: _ended,
     LaneLost: lambda told: Line(
         "warning",
-        "position of the lane was written by somebody else, it is taken again",
+        "lane was taken by somebody else, it is opened again if it is still ours",
         "",
         {"retry_in": round(told.pause, 3)},
     ),

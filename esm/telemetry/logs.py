@@ -193,7 +193,9 @@ class LogObserver:
         self._write("info", event, told, target=told.target, after=round(told.seconds, 3))
 
     def _source_failed(self, told: SourceFailed) -> None:
-        self._write("error", "source cannot be used", told, told.reason, error=told.code, retry_in=told.pause)
+        self._write(
+            "error", "source cannot be used", told, told.reason, error=told.code, retry_in=round(told.pause, 3)
+        )
 
     def _over_limit(self, told: BackPressure) -> None:
         self._write("warning", "queue hands out no more until some messages are settled", told, told.reason)
@@ -204,7 +206,7 @@ class LogObserver:
     def _crashed(self, told: Crashed) -> None:
         reason = f"{type(told.error).__name__}: {told.error}"
         event = "internal error, the mapping starts again"
-        self._write("error", event, told, reason, retry_in=told.pause, exc_info=told.error)
+        self._write("error", event, told, reason, retry_in=round(told.pause, 3), exc_info=told.error)
 
     def _state(self, told: State) -> None:
         self._log.info("mapping changed its state", mapping=told.mapping, state=told.state.value)

@@ -159,7 +159,7 @@ async def test_what_we_may_not_write_is_told_each_time(
     async with opened(address, topic.name, sasl=sasl) as destination:
         assert isinstance(destination, Checkable)
         (finding,) = await destination.check()
-        assert finding.text.endswith("authorization failed")
+        assert "authorization failed" in finding.text
         for _ in range(3):
             refused = await asyncio.gather(*[_refused(destination) for _ in range(5)])
             assert all("authorization failed" in why for why in refused)

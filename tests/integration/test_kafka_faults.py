@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError
 from kafka_members import Member, each_once, in_thread, member, source_of, until
 
+from esm.clients.kafka import asking
 from esm.runtime.happenings import SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import Committed, LaneLost, Stalled
 from esm.sources.kafka import readings
@@ -59,6 +60,21 @@ async def test_a_commit_that_fails_is_tried_again(kafka_mock: MockKafka, topic: 
     assert each_once(one) == {0: list(range(20)), 1: list(range(20))}
     assert not one.all_told(LaneLost)
     assert not one.all_told(Stalled)
+
+
+async def test_a_coordinator_that_nobody_finds_is_told_of(
+    kafka_mock: MockKafka, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where brokers call themselves what is unknown here: the topic is found, and the group never is."""
+    monkeypatch.setattr(asking, "_PATIENCE", 0.5)
+    monkeypatch.setattr(asking, "_AT_A_TIME", 0.2)
+    await in_thread(topic.produce, records(2))
+    kafka_mock.fail(Request.FIND_COORDINATOR, *[KafkaError.COORDINATOR_NOT_AVAILABLE] * 1_000)
+    async with member(source_of(topic, "unfound", settings=QUICK)) as one:
+        await until(lambda: one.all_told(SourceFailed))
+        kafka_mock.fail_no_more(Request.FIND_COORDINATOR)
+        monkeypatch.undo()
+        await until(lambda: len(one.events) == 2)
 
 
 async def test_a_generation_that_is_over(kafka_mock: MockKafka, topic: Topic) -> None:

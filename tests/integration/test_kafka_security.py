@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from kafka_members import in_thread, member, source_of, until
 
 from esm.clients.kafka import asking
@@ -110,6 +118,24 @@ async def test_a_wrong_way_is_told_with_its_cure(
     async with member(source) as one:
         await until(lambda: one.all_told(SourceFailed))
         assert one.all_told(SourceFailed)[0].code == code
+
+
+async def test_a_group_that_we_may_not_join_is_named(
+    kafka_secured: SecuredKafka, topic: Topic, group: str
+) -> None:
+    """Its name may be nothing but the mapping's id, and an ACL has to have it."""
+    await in_thread(may_read, kafka_secured, "bob", topic.name)
+    bob = {"mechanism": "PLAIN", "username": "bob", "password": PASSWORDS["bob"]}
+    (finding,) = await entering(kafka_secured, topic, group, "SASL", sasl=bob).check()
+    assert finding.text.startswith(f"AccessDenied: group {group}: ")
+
+
+def may_read(secured: SecuredKafka, user: str, topic: str) -> None:
+    admin = AdminClient({**secured.options("PLAINTEXT"), "log_level": 0})
+    what = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL)
+    allowed = AclBinding(*what, f"User:{user}", "*", AclOperation.READ, AclPermissionType.ALLOW)
+    for future in admin.create_acls([allowed]).values():
+        future.result(20)
 
 
 async def test_brokers_that_hang_up_without_a_word(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
-from esm.clients.kafka.errors import UNREACHABLE, is_lasting, translated
+from esm.clients.kafka.errors import OF_ONE_BROKER, UNREACHABLE, about, is_lasting, translated
 
 OLDEST, END = -2, -1
 """What Kafka's protocol says instead of a time for the first record, and for behind the last."""
@@ -46,7 +46,7 @@ def partitions(topic: str) -> Question[int]:
     def question(client: Consumer, within: float) -> int:
         found = client.list_topics(topic, timeout=within).topics[topic]
         if found.error is not None:
-            raise KafkaException(found.error)
+            raise KafkaException(about(f"topic {topic}", found.error))
         return len(found.partitions)
 
     return question
@@ -95,10 +95,10 @@ def _ask(settings: dict[str, Any], question: Question[T]) -> T:
             try:
                 return question(client, _AT_A_TIME)
             except KafkaException as raised:
-                client.poll(0)  # hears what went wrong
+                wrong += _heard(client)
                 for error in (*wrong, raised.args[0]):
                     if is_lasting(error):
-                        raise KafkaException(error) from None
+                        raise KafkaException(_named(error, settings)) from None
                 if time.monotonic() > until:
                     raise KafkaException(_most_telling(wrong, raised.args[0])) from None
             time.sleep(_AGAIN)
@@ -106,9 +106,22 @@ def _ask(settings: dict[str, Any], question: Question[T]) -> T:
         client.close()
 
 
+def _heard(client: Consumer) -> Sequence[KafkaError]:
+    """What went wrong with the group; what went wrong otherwise is told by `error_cb` meanwhile."""
+    message = client.poll(0)
+    error = None if message is None else message.error()
+    return () if error is None else (error,)
+
+
+def _named(error: KafkaError, settings: Mapping[str, Any]) -> KafkaError:
+    """With the group that it is about, which may have no name but the mapping's id."""
+    is_of_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+    return about(f"group {settings['group.id']}", error) if is_of_group else error
+
+
 def _most_telling(heard: Sequence[KafkaError], last: KafkaError) -> KafkaError:
     """That nobody can be reached says less than what was heard of one broker, such as a broken handshake."""
-    told = [error for error in heard if error.code() == KafkaError._TRANSPORT]  # noqa: SLF001
+    told = [error for error in heard if error.code() in OF_ONE_BROKER]
     return told[-1] if told and last.code() in UNREACHABLE else last
 
 

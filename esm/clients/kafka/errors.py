@@ -2,7 +2,8 @@
 
 Codes are short and few, because they label a metric: those of Kafka's protocol and of librdkafka, by name. Reasons
 are librdkafka's own words, cut at the end of the first line, with what to do about it: its words name its own
-settings, or say of a handshake no more than that it failed.
+settings, or say of a handshake no more than that it failed. What differs from one time to the next is left out,
+because the same problem is written once a minute.
 """
 
 import re
@@ -16,6 +17,7 @@ from esm.errors import Disconnected
 NO_TOPIC = "NonExistentTopic"
 
 _LONGEST_TEXT = 400
+_CHANGING = re.compile(r" \(after \d+ms in state .*\)")
 UNREACHABLE = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 -- librdkafka's own errors have names that begin so
@@ -24,6 +26,9 @@ UNREACHABLE = frozenset(
         KafkaError._TRANSPORT,  # noqa: SLF001
     }
 )
+OF_ONE_BROKER = frozenset({KafkaError._RESOLVE, KafkaError._TRANSPORT})  # noqa: SLF001
+"""Why one of them cannot be reached, which says more than that none can."""
+
 _CODES = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: NO_TOPIC,
     KafkaError._UNKNOWN_TOPIC: NO_TOPIC,  # noqa: SLF001
@@ -41,6 +46,7 @@ _CODES = {
     KafkaError.INCONSISTENT_GROUP_PROTOCOL: "InconsistentGroupProtocol",
     KafkaError.UNSUPPORTED_VERSION: "UnsupportedVersion",
     KafkaError._UNSUPPORTED_FEATURE: "UnsupportedVersion",  # noqa: SLF001
+    KafkaError._INVALID_ARG: "InvalidArgument",  # noqa: SLF001
 }
 """A person has to act: these last."""
 
@@ -54,6 +60,14 @@ _CURES = {
     r"Unsupported SASL mechanism": ("Authentication", "set sasl.mechanism to one that the brokers have there"),
     r"not valid in current SASL state": ("Authentication", "use the brokers' port for sasl, or leave sasl out"),
     r"(?i)authentication (error|fail)": ("Authentication", "check sasl, or the secret that says who we are"),
+    r"(?i)(topic|group) authorization failed": (
+        "AccessDenied",
+        "an ACL of the brokers, or with IAM a policy, has to allow it",
+    ),
+    r"Failed to resolve": (
+        "unreachable",
+        "a name that is not in bootstrap_servers is what a broker calls itself, in its advertised.listeners",
+    ),
     r"Broker transport failure$": (
         "unreachable",
         "if they can be reached, they hang up: they may want tls or sasl, or neither of them",
@@ -70,7 +84,12 @@ def is_lasting(error: KafkaError) -> bool:
 def reason_of(error: KafkaError) -> str:
     """In the client's own words."""
     text = str(error.str()).splitlines()[0] if error.str() else str(error.name())
-    return text[:_LONGEST_TEXT]
+    return _CHANGING.sub("", text)[:_LONGEST_TEXT]
+
+
+def about(what: str, error: KafkaError) -> KafkaError:
+    """The same, beginning with what it is about: brokers do not say."""
+    return KafkaError(error.code(), f"{what}: {reason_of(error)}")
 
 
 def problem_of(error: KafkaError) -> Disconnected:

@@ -179,7 +179,7 @@ _COMPLAINTS: dict[type[Happening], Callable[[Any], str]] = {
     Extended: _of_heartbeat,
     Filtered: _of_filters,
     Invoked: _of_answer,
-    LaneLost: lambda told: f"The position of lane {told.lane} was written by somebody else",
+    LaneLost: lambda told: f"Lane {told.lane} was taken by somebody else",
     LetGo: lambda told: f"{told.records} records were refused for too long and are left to their queue",
     NotMoving: lambda told: _with(f"Lane {told.lane} did not move for {told.seconds:.0f} s", told.why),
     RecordsLost: _of_loss,

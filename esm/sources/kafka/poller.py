@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from esm.clients.kafka import is_lasting, problem_of
+from esm.clients.kafka import OF_ONE_BROKER, is_lasting, problem_of
 from esm.errors import Disconnected, StoreFailed
 from esm.sources.kafka.commits import Commits
 from esm.sources.kafka.readings import Readings, Tell
@@ -188,7 +188,9 @@ class Poller:
             self._is_cut_off, self.trouble = True, problem
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._is_cut_off = True  # which says less than why they do not let us in
-            self.trouble = known if known is not None and known.lasting else problem
+            self.trouble = known or problem
+        elif self._is_cut_off and error.code() in OF_ONE_BROKER and not (known and known.lasting):
+            self.trouble = problem
 
     # Rebalances
 

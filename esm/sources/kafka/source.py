@@ -55,7 +55,9 @@ class KafkaSource:
         identity = await self._access.identity()
         reached = await self._reach(identity)
         positions = self._positions()
-        await positions.partitions()
+        await (
+            positions.committed()
+        )  # a coordinator that cannot be had would leave us without partitions, and a word
         tell = tell_in(asyncio.get_running_loop())
         membership = GroupMembership(self._envelope, self._world, tell)
         membership.poller = self._poller(reached, membership)

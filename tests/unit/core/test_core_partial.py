@@ -102,7 +102,7 @@ def test_an_item_without_a_valid_identifier_fails_the_whole_batch(item: Any, sho
     items.insert(place, item)
     payload = json.dumps({"batchItemFailures": items}).encode()
     assert failed_ids(payload, BATCH) == Unreadable(
-        f"batchItemFailures holds {shown} without a valid itemIdentifier, so {WHOLE_BATCH}"
+        f"batchItemFailures holds {shown} without a valid itemIdentifier, which is a text, so {WHOLE_BATCH}"
     )
 
 
@@ -225,7 +225,9 @@ def test_another_form_than_partition_and_offset_fails_the_whole_batch(identifier
     named.insert(place, identifier)
     failed = failed_ids(listed(*named), OFFSETS, by_offset)
     assert isinstance(failed, Unreadable)
-    assert failed.why.endswith(f"without a valid itemIdentifier, so {WHOLE_BATCH}")
+    assert failed.why.endswith(
+        f'itemIdentifier, which is like {{"partition": "orders-0", "offset": 15}}, so {WHOLE_BATCH}'
+    )
 
 
 STRANGE = {

@@ -363,6 +363,27 @@ def test_brokers_that_are_all_down_are_a_trouble_until_they_are_heard_of(mends: 
     assert [each and each.code for each in troubles] == ["unreachable", None]
 
 
+def test_of_brokers_that_are_all_down_it_is_told_why() -> None:
+    reasons: list[str] = []
+
+    def hears(code: int, text: str) -> Callable[[ScriptedConsumer], None]:
+        def step(consumer: ScriptedConsumer) -> None:
+            consumer.is_down = True
+            consumer.callbacks["error_cb"](KafkaError(code, text))
+            reasons.append("" if bench.poller.trouble is None else bench.poller.trouble.reason)
+
+        return step
+
+    bench = Bench(
+        hears(KafkaError._TRANSPORT, "b:1: Disconnected"),
+        hears(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"),
+        hears(KafkaError._TRANSPORT, "b:1: Connection refused"),
+        hears(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"),
+    )
+    bench.run()
+    assert reasons == ["", "1/1 brokers are down", "b:1: Connection refused", "b:1: Connection refused"]
+
+
 def test_a_client_that_breaks_is_told_of() -> None:
     def breaks(_: ScriptedConsumer) -> None:
         raise RuntimeError("broken")

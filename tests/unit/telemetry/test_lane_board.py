@@ -147,7 +147,7 @@ def test_what_was_given_up_is_counted_by_whether_somebody_knows(board: StatusBoa
             Dropped("stream", "s-1", 2, "X", None),
             "2 records of lane s-1 were given up (X), nobody is told of them",
         ),
-        (LaneLost("stream", "s-1", 9.0), "The position of lane s-1 was written by somebody else"),
+        (LaneLost("stream", "s-1", 9.0), "Lane s-1 was taken by somebody else"),
         (NotMoving("stream", "s-1", 300.4, "nobody knows"), "Lane s-1 did not move for 300 s: nobody knows"),
     ],
 )
