@@ -33,6 +33,9 @@ OF_PRODUCERS = frozenset(
 )
 """What the engine depends on, or has an option of its own for."""
 
+TOO_LARGE = "MSG_SIZE_TOO_LARGE"
+"""The code of a message that the topic does not take."""
+
 _TURN = 0.1
 _VAGUE = {
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 -- librdkafka's own errors have names that begin so
