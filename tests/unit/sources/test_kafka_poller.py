@@ -345,7 +345,7 @@ def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> 
 
 
 def test_a_client_that_cannot_go_on_ends_the_membership() -> None:
-    fatal: Any = Message(error=KafkaError(KafkaError._FATAL, "another has this name", fatal=True))  # type: ignore[call-arg]
+    fatal: Any = Message(error=KafkaError(KafkaError._FATAL, "another has this name", fatal=True))
     (problem,) = Bench([fatal]).run().told.news
     assert isinstance(problem, Disconnected)
 

@@ -236,7 +236,7 @@ async def test_latest_is_resolved_once_even_if_nothing_could_be_committed_then()
     group = Group(count=2)
     moments = iter([50.0, 90.0])
     beginnings = Beginnings(
-        group, begin_at("LATEST", None), Past(), remark=group.remarks.append, wall=lambda: next(moments)
+        group, Begin(StartingPosition.LATEST), Past(), remark=group.remarks.append, wall=lambda: next(moments)
     )
     rows = GroupRows(beginnings, group.commit)
     rows.gained(["t-0"])
