@@ -18,10 +18,10 @@ from esm.clients.kafka.asking import ask, partitions
 from esm.clients.kafka.cluster import Cluster, access_of, aws_of, brokers_of, identity_of
 from esm.clients.kafka.msk import NO_SIGNER, cluster_of, has_signer, to_find
 from esm.clients.kafka.options import Brokers, ClusterArn, Sasl, Setting, Tls, TopicName, without
-from esm.clients.kafka.producing import OF_PRODUCERS, Producing, open_producing
+from esm.clients.kafka.producing import OF_PRODUCERS, TOO_LARGE, Producing, open_producing
 from esm.clients.kafka.secrets import AccessEntry, to_read
 from esm.clients.kafka.settings import OURS
-from esm.destinations.kafka_messages import Form, messages_of
+from esm.destinations.kafka_messages import Form, messages_of, size_of
 from esm.errors import Disconnected, Undeliverable
 from esm.model import Finding, Notice
 from esm.options import Duration, Options
@@ -102,11 +102,18 @@ class KafkaDestination:
         self._producing = producing
 
     async def deliver(self, notice: Notice) -> None:
-        messages = messages_of(notice, self._options.value, self._options.max_bytes)
-        try:
-            await self._producing.send(messages)
-        except Disconnected as problem:
-            raise Undeliverable(f"{_called(self._options)}: {problem}") from None
+        """Where the topic takes less than `max_bytes`, the largest message is cut until it is taken."""
+        limit = self._options.max_bytes
+        while True:
+            messages = messages_of(notice, self._options.value, limit)
+            try:
+                await self._producing.send(messages)
+            except Disconnected as problem:
+                if problem.code != TOO_LARGE:
+                    raise Undeliverable(f"{_called(self._options)}: {problem}") from None
+                limit = max(map(size_of, messages)) - 1
+            else:
+                return
 
     async def check(self) -> Sequence[Finding]:
         """Asks for the topic, which makes none."""

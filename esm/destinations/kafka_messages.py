@@ -126,12 +126,15 @@ def _time(milliseconds: int, otherwise: float) -> str:
 def _fitting(candidates: Iterator[Outgoing], limit: int) -> Outgoing:
     size = 0
     for message in candidates:
-        size = _size(message)
+        size = size_of(message)
         if size <= limit:
             return message
-    raise Undeliverable(f"the message has {size} bytes at least and max_bytes is {limit}: raise it")
+    raise Undeliverable(
+        f"the message has {size} bytes at least and {limit} are taken: raise max_bytes, or the topic's own"
+    )
 
 
-def _size(message: Outgoing) -> int:
+def size_of(message: Outgoing) -> int:
+    """Bytes that a broker counts, or a few more."""
     headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in message.headers)
     return _ENVELOPE + len(message.key or b"") + len(message.value or b"") + headers

@@ -59,7 +59,7 @@ def written(topic: Topic, count: int) -> list[Message]:
     """All messages of a topic, as soon as there are so many."""
     consumer = Consumer({**topic.options, "group.id": uuid.uuid4().hex, "log_level": 0})
     try:
-        consumer.assign([TopicPartition(topic.name, number, 0) for number in range(PARTITIONS)])
+        consumer.assign([TopicPartition(topic.name, number, 0) for number in range(len(topic.leaders()))])
         found: list[Message] = []
         while len(found) < count:
             found += consumer.consume(100, 0.1)
@@ -101,6 +101,23 @@ async def test_a_record_as_large_as_brokers_take_is_told_of_without_it(
         await destination.deliver(notice(1, b"x" * 1_000_000))
     (one,) = await asyncio.to_thread(written, topic, 1)
     assert "payload" not in json.loads(one.value() or b"")
+
+
+@pytest.mark.parametrize("form", ["document", "record"])
+async def test_a_topic_that_takes_less_is_told_of_it_without_data(
+    kafka: Server, make_topic: TopicMaker, form: str
+) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, settings={"max.message.bytes": "5000"})
+    async with opened(kafka.address, topic.name, value=form) as destination:
+        await destination.deliver(notice(1, b"x" * 10_000))
+    (one,) = await asyncio.to_thread(written, topic, 1)
+    assert "payload" not in json.loads(one.value() or b"")
+
+
+async def test_a_topic_that_takes_nothing_says_so(kafka: Server, make_topic: TopicMaker) -> None:
+    topic = await asyncio.to_thread(make_topic, kafka.address, settings={"max.message.bytes": "100"})
+    async with opened(kafka.address, topic.name) as destination:
+        assert "raise max_bytes, or the topic's own" in await _refused(destination)
 
 
 async def test_what_too_few_replicas_have_is_not_delivered(kafka_mock: MockKafka) -> None:

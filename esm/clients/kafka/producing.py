@@ -33,6 +33,9 @@ OF_PRODUCERS = frozenset(
 )
 """What the engine depends on, or has an option of its own for."""
 
+TOO_LARGE = "MSG_SIZE_TOO_LARGE"
+"""The code of a message that the topic does not take."""
+
 _TURN = 0.1
 _SLOW = "the brokers are slow, or fewer replicas are in sync than min.insync.replicas wants"
 """Which of them the client does not tell: it tries again until the time is over."""

@@ -66,7 +66,8 @@ def test_a_topic_in_one_line(tmp_path: Path) -> None:
     mapping = plan.mappings["m"]
     assert isinstance(mapping, LogPlan)
     assert isinstance(mapping.source, KafkaSource)
-    assert mapping.options.window == 0.5
+    assert (mapping.options.batch_size, mapping.options.window) == (100, 0.5)
+    assert mapping.source._group == mapping.id
     assert plan.store is None, "a group keeps positions itself"
     assert not found.warnings
 

@@ -141,7 +141,7 @@ def test_what_does_not_fit_goes_without_data_then_without_headers(form: Any) -> 
     assert "own" in dict(message.headers)
     (message,) = messages_of(notice(large), form, 3_000)
     assert {name.partition(".")[0] for name, _ in message.headers} == {"esm"}
-    with pytest.raises(Undeliverable, match="max_bytes is 600: raise it"):
+    with pytest.raises(Undeliverable, match="and 600 are taken: raise max_bytes"):
         messages_of(notice(large), form, 600)
 
 

@@ -165,6 +165,38 @@ def test_what_is_under_way_when_the_group_cannot_be_used_any_more_is_finished_an
     loop.run(story())
 
 
+def test_a_call_that_does_not_end_does_not_keep_us_from_joining_again() -> None:
+    async def story() -> None:
+        rig = Rig()
+        rig.put("a")
+        calls = iter([ENDLESS, SUCCESS])
+        async with rig.coordinated(), rig.member(lambda _: next(calls)) as one:
+            await asyncio.sleep(1.0)
+            rig.rates["membership fails"] = 1.0
+            rig.group.add()
+            await asyncio.sleep(1.0)
+            rig.rates.clear()
+            await asyncio.sleep(60.0)
+            assert len(one.function.invocations) == 2
+            assert set(one.lanes) == {"t-0", "t-1"}
+
+    loop.run(story())
+
+
+def test_a_stop_of_the_engine_has_its_patience_and_not_that_of_a_revocation() -> None:
+    async def story() -> None:
+        rig = Rig(LogOptions(checkpoint_interval=1000.0))
+        rig.put("a")
+        async with rig.coordinated():
+            async with rig.member(lambda _: Turn(SUCCESS.reply, 20.0)) as one:
+                assert one.source.drain < 20.0
+                await asyncio.sleep(2.0)
+            assert len(one.function.invocations) == 1
+            assert rig.group.position("t-0").offset == 1
+
+    loop.run(story())
+
+
 def test_a_lane_that_was_lost_and_went_elsewhere_is_not_shown_as_lost_for_ever() -> None:
     async def story() -> None:
         rig = Rig()

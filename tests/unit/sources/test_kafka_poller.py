@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from kafka_script import TOPIC, ScriptedConsumer, message
 
 from esm.errors import Disconnected, LostLease, StoreFailed
@@ -342,6 +342,58 @@ def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> 
     (problem,) = bench.told.news
     assert isinstance(problem, Disconnected)
     assert (problem.code, problem.lasting) == (name, True)
+
+
+def test_a_client_that_cannot_go_on_ends_the_membership() -> None:
+    fatal: Any = Message(error=KafkaError(KafkaError._FATAL, "another has this name", fatal=True))
+    (problem,) = Bench([fatal]).run().told.news
+    assert isinstance(problem, Disconnected)
+
+
+def test_on_the_way_out_nobody_is_waited_for() -> None:
+    """Whoever closes has waited for the lanes."""
+    bench = Bench()
+
+    def closing(consumer: ScriptedConsumer) -> None:
+        bench.poller.close()
+        consumer.revoke(0)
+
+    bench.consumer.script.extendleft([closing, assign(0)])
+    bench.run()
+    assert bench.told.news == [("assigned", {0})]
+
+
+def test_a_lane_that_is_done_does_not_shut_what_the_next_one_opened() -> None:
+    bench = Bench()
+
+    def shut_late(_: ScriptedConsumer) -> None:
+        feed = Feed("t-0", bench.world, lambda: None)
+        bench.poller.order(lambda consumer: bench.poller.readings.shut(consumer, 0, feed))
+
+    bench.consumer.script.extendleft([waits, shut_late, waits, bench.open(0, 7), assign(0)])
+    bench.run()
+    assert bench.consumer.assigned == {0: 7}
+
+
+async def test_an_end_that_was_seen_before_the_last_records_is_none() -> None:
+    bench = Bench()
+    batch = [message(0, 5, error=KafkaError._PARTITION_EOF), message(0, 5), message(0, 6)]
+    bench.consumer.script.extendleft([batch, bench.open(0, 5), assign(0)])
+    bench.run()
+    _, page = await read(bench.feeds[0])
+    assert page.upto == 6
+    assert page.behind
+
+
+async def test_a_position_at_the_end_is_no_other_partitions() -> None:
+    """Records were trimmed up to it, and it is where the next one will be."""
+    bench = Bench()
+    bench.consumer.bounds = (10, 10)
+    gone = [message(0, 10, error=KafkaError._AUTO_OFFSET_RESET)]
+    bench.consumer.script.extendleft([waits, gone, waits, bench.open(0, 10), assign(0)])
+    bench.run()
+    assert bench.told.news == [("assigned", {0})]
+    assert bench.consumer.assigned == {0: 10}
 
 
 @pytest.mark.parametrize("mends", [[message(0, 1)], lambda consumer: setattr(consumer, "is_down", False)])

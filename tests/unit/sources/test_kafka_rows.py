@@ -220,6 +220,43 @@ async def test_a_commit_is_tried_again_while_the_lane_is_ours(monkeypatch: pytes
         await rows.swap(row, row)
 
 
+async def test_what_displaced_a_position_counts_until_it_is_committed_and_not_longer() -> None:
+    group = Group({0: Committed(500)}, count=1)
+    rows = group.rows()
+    rows.begin_anew("t-0", 10)
+    await take(rows, "t-0")
+    rows.left(["t-0"])
+    group.known[0] = Committed(60)
+    rows.gained(["t-0"])
+    assert await found_in(rows) == {"t-0": Checkpoint(59)}
+
+
+async def test_latest_is_resolved_once_even_if_nothing_could_be_committed_then() -> None:
+    """What was written while the brokers took no commit is not passed over."""
+    group = Group(count=2)
+    moments = iter([50.0, 90.0])
+    beginnings = Beginnings(
+        group, Begin(StartingPosition.LATEST), Past(), remark=group.remarks.append, wall=lambda: next(moments)
+    )
+    rows = GroupRows(beginnings, group.commit)
+    rows.gained(["t-0"])
+    assert await found_in(rows) == {"t-0": Checkpoint(99)}
+    rows.left(["t-0"])
+    rows.gained(["t-0", "t-1"])
+    assert await found_in(rows) == {"t-0": Checkpoint(49), "t-1": Checkpoint(49)}
+
+
+async def test_a_topic_made_again_with_more_partitions_is_no_first_start() -> None:
+    """Of a group whose positions are not from here, so that nothing is known of its beginning."""
+    group = Group({0: Committed(20)}, count=1)
+    rows = group.rows("LATEST")
+    await take(rows, "t-0")
+    group.known.clear()
+    rows.left(["t-0"])
+    rows.gained(["t-0", "t-1"])
+    assert await found_in(rows) == {"t-0": Checkpoint(9), "t-1": Checkpoint(9)}
+
+
 class Sparing(Group):
     """Its brokers keep only so many characters beside an offset."""
 
