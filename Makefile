@@ -50,8 +50,8 @@ sim: $(STAMPS)/test ## the deterministic simulation over many histories: SEEDS=5
 	SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/sim $(ARGS)
 
 .PHONY: soak
-soak: $(STAMPS)/test ## kill the engine at random under load, end with a table: SOAK_SECONDS=120 SOAK_SEED=...
-	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -s tests/e2e/test_soak_streams.py $(ARGS)
+soak: $(STAMPS)/test ## kill engines and brokers at random under load, end with tables: SOAK_SECONDS=120 SOAK_SEED=...
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -s tests/e2e/test_soak_*.py $(ARGS)
 
 .PHONY: mutation
 mutation: $(STAMPS)/mutation ## plant faults in the core and see whether the tests notice; a few minutes

@@ -11,7 +11,7 @@ import pytest
 from servers import QueueMaker, Server
 from servers.topics import Topic
 
-from .consumer import Consumer, consumer, kafka_record
+from .consumer import Consumer, Mood, consumer, kafka_record
 from .function import Function, function
 from .queue_account import Oracle
 from .scene import POISON, NewScene, Scene
@@ -40,7 +40,7 @@ def new_oracle(boto_sqs: Clients, make_queue: QueueMaker) -> Callable[..., Oracl
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Consumer]:
     with consumer(
-        tmp_path / "dead.jsonl", kafka_record, Random(2), POISON, rate=0.05, left=Function.failed
+        tmp_path / "dead.jsonl", kafka_record, Random(2), POISON, mood=Mood(0.05), left=Function.failed
     ) as serving:
         yield serving
 

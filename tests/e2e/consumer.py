@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from random import Random
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from .function import Answer, Call, Function, Message, failing, function
 from .harness import until
@@ -72,6 +72,16 @@ class DeadLetters:
         }
 
 
+class Mood(NamedTuple):
+    """Which part of the calls fails, and which as large takes its time: at most `slowest` seconds."""
+
+    rate: float = 0.1
+    slowest: float = 0.0
+
+
+_USUAL = Mood()
+
+
 class Fickle:
     """A behaviour: fails some calls by chance, though no harmless record twice, and always those with poison.
 
@@ -79,26 +89,36 @@ class Fickle:
     held when a batch came.
     """
 
-    def __init__(self, chance: Random, dead: DeadLetters, poison: Collection[str] = (), rate: float = 0.1) -> None:
+    def __init__(
+        self, chance: Random, dead: DeadLetters, poison: Collection[str] = (), mood: Mood = _USUAL
+    ) -> None:
         self.held: dict[str, int] = {}
         self._chance = chance
         self._dead = dead
         self._poison = frozenset(poison)
-        self._rate = rate
+        self._mood = mood
         self._failed: set[str] = set()
         self._lock = Lock()
 
     def __call__(self, call: Call) -> Answer:
         with self._lock:
             self.held[call.headers["X-ESM-Batch-Id"]] = self._dead.size()
-            poison = self._poison.intersection(call.bodies)
-            if poison:
-                return failing(call, *poison) if self._chance.random() < 0.5 else Answer(500, b"poison")
-            if self._chance.random() >= self._rate or self._failed.intersection(call.bodies):
-                return Answer()
-            self._failed.update(call.bodies)
-            bad = self._chance.choice(call.bodies)
-            return self._chance.choice((Answer(500, b"by chance"), failing(call, bad), Answer(429)))
+            pause = (
+                self._chance.uniform(0.0, self._mood.slowest) if self._chance.random() < self._mood.rate else 0.0
+            )
+            answer = self._answer(call)
+        time.sleep(pause)
+        return answer
+
+    def _answer(self, call: Call) -> Answer:
+        poison = self._poison.intersection(call.bodies)
+        if poison:
+            return failing(call, *poison) if self._chance.random() < 0.5 else Answer(500, b"poison")
+        if self._chance.random() >= self._mood.rate or self._failed.intersection(call.bodies):
+            return Answer()
+        self._failed.update(call.bodies)
+        bad = self._chance.choice(call.bodies)
+        return self._chance.choice((Answer(500, b"by chance"), failing(call, bad), Answer(429)))
 
 
 class Consumer:
@@ -144,12 +164,12 @@ class Consumer:
 @contextmanager
 def consumer(
     dead: Path, reads: Callable[[dict[str, Any]], Message], chance: Random, poison: Collection[str] = (),
-    *, rate: float = 0.1, left: Left = from_lowest,
+    *, mood: Mood = _USUAL, left: Left = from_lowest,
 ) -> Iterator[Consumer]:  # fmt: skip
     """One that is served; what it gives up goes to `dead`. `left` is for `Journal`, the rest for `Fickle`."""
     letters = DeadLetters(dead, reads)
     with function(Function(reads)) as served:
-        yield Consumer(served, letters, Fickle(chance, letters, poison, rate), left)
+        yield Consumer(served, letters, Fickle(chance, letters, poison, mood), left)
 
 
 def remembering(folder: Path) -> dict[str, Any]:

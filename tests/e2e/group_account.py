@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import groupby, pairwise
 from math import inf
@@ -20,10 +20,12 @@ from servers.topics import Topic
 from .consumer import Consumer
 from .harness import Daemon
 from .journal import Visit
-from .stream_account import Accepted, StreamAccount, life
+from .stream_account import Accepted, StreamAccount, life, longest_silence
 
 WHO = "X-Who"
 _TAKEN_AWAY = {f"the group shares its partitions out: {kind}": kind for kind in ("revoked", "lost")}
+_ON_ITS_WAY = 0.5
+"""Seconds until a function notices a call, at most."""
 _EPOCH = time.time() - time.monotonic()
 
 
@@ -51,6 +53,11 @@ class Member:
     changes: Sequence[Change]
     checkpoints: Sequence[Checkpoint]
     killed: float = inf
+
+    @property
+    def was_killed(self) -> bool:
+        """It did not end in order."""
+        return self.killed < inf
 
 
 def member(running: Daemon, killed: float = inf) -> Member:
@@ -89,9 +96,18 @@ class GroupAccount:
             "lost": sorted(self.stream.lost()),
             "made up": sorted({visit.body for visit in self.consumer.journal.visits} - set(self._places)),
             "overtaking": self.stream.overtakers(),
-            "again without a reason": [body for body, why in self._again if not why],
+            "again without a reason": self._unexplained(),
         }
         assert not any(found.values()), {what: some[:10] for what, some in found.items()}
+
+    def _unexplained(self) -> list[str]:
+        """With who had it when, in the time of their logs."""
+        return [
+            f"{one.body} by {self._who[one.batch]} {_clock(one.began)} to {_clock(one.ended)}, "
+            f"{'done' if one.done else 'not done'}, and by {self._who[other.batch]} {_clock(other.began)}"
+            for one, other, why in self._again
+            if not why
+        ]
 
     def finished(self, topic: Topic, group: str) -> None:
         """The group has committed all that the topic holds."""
@@ -99,12 +115,23 @@ class GroupAccount:
 
     def again(self) -> Counter[str]:
         """How often a record came again because of a "retry", a "kill" or a "rebalance", or for no reason: ""."""
-        return Counter(why for _, why in self._again)
+        return Counter(why for _, _, why in self._again)
+
+    def longest_silence(self) -> tuple[float, str]:
+        """The longest time that a partition had something to do and nobody called: seconds, and which one."""
+        lanes = {one.lane for one in self.sent}
+        return max((self._silence(lane), lane) for lane in lanes)
 
     @cached_property
     def stream(self) -> StreamAccount:
         """The same without the daemons."""
         return StreamAccount(self.sent, {}, self.consumer, ())
+
+    def _silence(self, lane: str) -> float:
+        visits = [visit for visit in self.consumer.journal.visits if self._places[visit.body].lane == lane]
+        sent = [one for one in self.sent if one.lane == lane]
+        seconds, _ = longest_silence(sent, visits, self.stream.done_at)
+        return seconds
 
     @cached_property
     def _places(self) -> Mapping[str, Accepted]:
@@ -116,23 +143,24 @@ class GroupAccount:
         return {call.headers["X-ESM-Batch-Id"]: call.headers[WHO] for call in self.consumer.served.calls}
 
     @cached_property
-    def _again(self) -> Sequence[tuple[str, str]]:
+    def _again(self) -> Sequence[tuple[Visit, Visit, str]]:
         visits = sorted(self.consumer.journal.visits, key=lambda visit: (visit.body, visit.began))
         return [
-            (body, self._why(one, other))
-            for body, each in groupby(visits, key=lambda visit: visit.body)
+            (one, other, self._why(one, other))
+            for _, each in groupby(visits, key=lambda visit: visit.body)
             for one, other in pairwise(each)
         ]
 
     def _why(self, one: Visit, other: Visit) -> str:
         earlier, later = (self.members[self._who[visit.batch]] for visit in (one, other))
         lane = self._places[one.body].lane
-        if earlier is later and one.batch in earlier.retried:
-            return "retry"
+        if not one.done and one.batch in earlier.retried:
+            return "retry"  # by whoever has it then
         if any(
-            change.lane == lane and change.kind == "lost" and change.at >= other.began for change in later.changes
+            change.lane == lane and change.kind == "lost" and change.at + _ON_ITS_WAY >= other.began
+            for change in later.changes
         ):
-            return "rebalance"  # it was not the owner any more, and did not know
+            return "rebalance"  # it was not the owner any more, and did not know when it called
         if self._was_written_down(self._places[one.body], other.began):
             return ""
         if earlier.killed <= other.began:
@@ -145,6 +173,10 @@ class GroupAccount:
             for one in self.members.values()
             for told in one.checkpoints
         )
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment + _EPOCH, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def _explains(change: Change, one: Visit, lane: str) -> bool:

@@ -1,9 +1,10 @@
-"""A topic under load, and daemons that share it: they are started, killed and held, and the account balances."""
+"""A topic under load, and daemons that share it: they come and go, and when all is over the account balances."""
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,70 +19,90 @@ GROUP = "orders"
 POISON = ("p0k1/5", "p3k0/30")
 
 
+@dataclass
 class Scene:
-    """A topic under load, and daemons that share it. `members` are those that have ended."""
+    """`source` and `mapping` are options of every daemon; `running` are those that were not told to end.
 
-    def __init__(self, topic: Topic, load: TopicLoad, witness: Consumer, folder: Path, stack: ExitStack) -> None:
-        self.topic = topic
-        self.load = load
-        self.witness = witness
-        self.members: dict[str, Member] = {}
-        self._folder = folder
-        self._stack = stack
-        self._running: dict[str, Daemon] = {}
+    `members` are those that have ended.
+    """
 
-    def start(self, who: str, **options: Any) -> Daemon:
-        """Another daemon of the group."""
-        source = {
+    topic: Topic
+    load: TopicLoad
+    witness: Consumer
+    folder: Path
+    stack: ExitStack
+    source: Mapping[str, Any] = field(default_factory=dict)
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    running: dict[str, Daemon] = field(default_factory=dict)
+    ending: dict[str, Daemon] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+
+    def start(self, who: str, **source: Any) -> Daemon:
+        """Another daemon of the group, with options of its own."""
+        given = {
             "type": "kafka",
             "bootstrap_servers": self.topic.bootstrap,
             "topic": self.topic.name,
             "consumer_group_id": GROUP,
             "session_timeout": "3s",
             "metadata_refresh": "1s",
-            **options,
+            **self.source,
+            **source,
         }
-        orders = self.witness.mapping(
-            source,
-            target={"type": "http", "url": self.witness.served.url, "headers": {WHO: who}},
-            parallelization_factor=2,
-            maximum_batching_window_in_seconds=0,
-        )
-        config = write_config(
-            self._folder / f"{who}.yaml", "http://127.0.0.1:9", {"orders": orders}, log={"level": "debug"}
-        )
-        running = self._running[who] = self._stack.enter_context(daemon(config))
+        options: dict[str, Any] = {
+            "target": {"type": "http", "url": self.witness.served.url, "headers": {WHO: who}},
+            "parallelization_factor": 2,
+            "maximum_batching_window_in_seconds": 0,
+            **self.mapping,
+        }
+        mappings = {"orders": self.witness.mapping(given, **options)}
+        config = write_config(self.folder / f"{who}.yaml", "http://127.0.0.1:9", mappings, log={"level": "debug"})
+        running = self.running[who] = self.stack.enter_context(daemon(config))
         return running
 
     def flows(self, *of: int) -> None:
         """Waits until all that was written by now of these partitions is done, and more; of none: of all."""
-        prefixes = tuple(f"p{partition}k" for partition in of or range(self.load.partitions))
+        prefixes = tuple(f"p{partition}{mark}" for partition in of or range(self.load.partitions) for mark in "k/")
         known = set(self.load.taken)
         until(lambda: any(body.startswith(prefixes) for body in set(self.load.taken) - known), "the load goes on")
-        new = {body for body in set(self.load.taken) if body.startswith(prefixes)} - set(POISON)
-        until(lambda: new <= set(self.witness.journal.done), f"{prefixes} flow")
+        new = {body for body in set(self.load.taken) if body.startswith(prefixes)}
+        until(lambda: self.witness.has(new), f"{prefixes} flow")
 
     def calls(self, who: str) -> int:
+        """How often it called the function."""
         return sum(call.headers[WHO] == who for call in tuple(self.witness.served.calls))
 
     def kill(self, who: str) -> None:
-        running = self._running.pop(who)
+        """At once, whatever it does."""
+        running = self.running.pop(who)
         running.kill()
         self.members[who] = member(running, time.monotonic())
 
+    def end(self, who: str) -> Daemon:
+        """In order; `ended` waits for it."""
+        running = self.ending[who] = self.running.pop(who)
+        running.signal(signal.SIGTERM)
+        return running
+
     def finish(self) -> GroupAccount:
-        """Ends the load and, when all is done, the daemons; then the account balances."""
-        self.load.stop()
-        self.witness.settles(self.load.taken)
-        for who, running in self._running.items():
-            running.signal(signal.SIGTERM)
-            assert running.wait() == 0, running.output
-            self.members[who] = member(running)
-        account = GroupAccount(self.load.accepted(), self.witness, self.members)
+        """Ends all, and the account balances."""
+        account = self.ended()
         print(len(account.sent), account.again())
         account.balances()
         account.finished(self.topic, GROUP)
         return account
+
+    def ended(self) -> GroupAccount:
+        """Ends the load and, when all is done, the daemons."""
+        self.load.stop()
+        self.witness.settles(self.load.taken)
+        for who, running in tuple(self.running.items()):
+            assert running.url  # it would not hear us before
+            self.end(who)
+        for who, ending in self.ending.items():
+            assert ending.wait() == 0, ending.output
+            self.members[who] = member(ending)
+        return GroupAccount(self.load.accepted(), self.witness, self.members)
 
 
 NewScene = Callable[[Topic, int], Scene]

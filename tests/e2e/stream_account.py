@@ -7,7 +7,7 @@ whether it told of a retry or a restart where a record came again.
 
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, groupby, pairwise
@@ -99,7 +99,7 @@ class StreamAccount:
 
     def lost(self) -> set[str]:
         """What was neither done nor given up."""
-        return set(self._places) - set(self._done_at) - set(self.given_up)
+        return set(self._places) - set(self.done_at) - set(self.given_up)
 
     @cached_property
     def given_up(self) -> Mapping[str, int]:
@@ -149,18 +149,7 @@ class StreamAccount:
 
     def longest_stall(self) -> "Stall":
         """The longest time without a call while the stream held what was not done."""
-        last = {visit.body: visit.ended for visit in self._visits}
-        events = [(one.since, 1) for one in self.sent]
-        events += [(min(self._done_at.get(body, inf), last[body]), -1) for body in last]
-        events += [(visit.began, 0) for visit in self._visits]
-        longest, undone, since = (0.0, 0.0), 0, inf
-        for moment, change in sorted(events):
-            if undone > 0:
-                longest = max(longest, (moment - since, since))
-            if change == 0 or undone <= 0:
-                since = moment
-            undone += change
-        seconds, since = longest
+        seconds, since = longest_silence(self.sent, self._visits, self.done_at)
         return Stall(seconds, sum(since < life.began < since + seconds for life in self.lives))
 
     @cached_property
@@ -183,18 +172,18 @@ class StreamAccount:
         ]
 
     @cached_property
-    def _done_at(self) -> Mapping[str, float]:
+    def done_at(self) -> Mapping[str, float]:
         done = [visit for visit in self._visits if visit.done]
         return {visit.body: visit.ended for visit in sorted(done, key=lambda visit: -visit.ended)}
 
     def _done_before(self, bodies: Sequence[str]) -> list[float]:
         """For each of these, since when all before it are done."""
-        return list(accumulate((self._done_at.get(body, inf) for body in bodies), max, initial=-inf))
+        return list(accumulate((self.done_at.get(body, inf) for body in bodies), max, initial=-inf))
 
     def _was_settled(self, body: str, visit: Visit) -> bool:
         """By the time of that visit."""
         given_up = self.given_up.get(body, inf) <= self.consumer.held[visit.batch]
-        return given_up or self._done_at.get(body, inf) <= visit.began
+        return given_up or self.done_at.get(body, inf) <= visit.began
 
     def _why(self, one: Visit, other: Visit) -> str:
         earlier, later = self._index(one), self._index(other)
@@ -207,6 +196,24 @@ class StreamAccount:
 
     def _index(self, visit: Visit) -> int:
         return max(index for index, life in enumerate(self.lives) if life.began <= visit.began)
+
+
+def longest_silence(
+    sent: Iterable[Accepted], visits: Sequence[Visit], done_at: Mapping[str, float]
+) -> tuple[float, float]:
+    """The longest time without one of these visits while some of `sent` was not done: seconds, and since when."""
+    last = {visit.body: visit.ended for visit in visits}
+    events = [(one.since, 1) for one in sent]
+    events += [(min(done_at.get(body, inf), last[body]), -1) for body in last]
+    events += [(visit.began, 0) for visit in visits]
+    longest, undone, since = (0.0, 0.0), 0, inf
+    for moment, change in sorted(events):
+        if undone > 0:
+            longest = max(longest, (moment - since, since))
+        if change == 0 or undone <= 0:
+            since = moment
+        undone += change
+    return longest
 
 
 def _by_key(bodies: Sequence[str]) -> dict[str, list[str]]:

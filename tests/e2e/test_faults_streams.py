@@ -18,7 +18,7 @@ import pytest
 from servers import KINESIS_KEPT, Server
 from servers.streams import DataStream, kinesis_client
 
-from .consumer import Consumer, consumer, kinesis_record, remembering
+from .consumer import Consumer, Mood, consumer, kinesis_record, remembering
 from .harness import Daemon, daemon, until, write_config
 from .relay import relay
 from .stream_account import Life, StreamAccount, life, stop
@@ -80,7 +80,7 @@ def _well(running: Daemon) -> None:
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Consumer]:
     """Nothing fails at it."""
-    with consumer(tmp_path / "dead.jsonl", kinesis_record, Random(1), rate=0.0) as serving:
+    with consumer(tmp_path / "dead.jsonl", kinesis_record, Random(1), mood=Mood(rate=0.0)) as serving:
         yield serving
 
 
@@ -201,7 +201,7 @@ def test_a_destination_that_is_away_stalls_its_lane_and_skips_nothing(
 ) -> None:
     """Its directory is not there, as if a volume had not been mounted; meanwhile the engine is killed."""
     dead = tmp_path / "volume" / "dead.jsonl"
-    with consumer(dead, kinesis_record, Random(1), [POISON], rate=0.0) as witness:
+    with consumer(dead, kinesis_record, Random(1), [POISON], mood=Mood(rate=0.0)) as witness:
         scene = Scene(kinesis_local.endpoint_url, tmp_path, witness)
         config = scene.config(kinesis_local.endpoint_url, maximum_retry_attempts=0, batch_size=5)
         with loading(scene.load):

@@ -78,7 +78,7 @@ def test_a_record_that_overtakes_at_another_daemon_is_noticed(account: Account) 
         ({"a": _member(took="revoked", at=12.5)}, "rebalance"),
         ({"a": _member(took="revoked", at=13.5)}, ""),
         ({"b": _member(took="lost", at=18.0), "a": _member(upto=1, told=13.5)}, "rebalance"),
-        ({"b": _member(took="lost", at=15.5)}, ""),
+        ({"b": _member(took="lost", at=15.0)}, ""),
     ],
     ids=[
         "untold",
@@ -98,6 +98,16 @@ def test_what_comes_again_needs_a_reason(account: Account, members: dict[str, An
     assert account([*FINE, AGAIN], members).again() == {why: 1}
 
 
-def test_a_retry_that_was_told_is_a_reason(account: Account) -> None:
-    again = Visit("k/1", 16.0, 17.0, 0, done=True, batch="a1")
-    assert account([*FINE, again], {"a": Member({"a1"}, (), ())}).again() == {"retry": 1}
+@pytest.mark.parametrize("by", ["a", "b"])
+def test_a_retry_that_was_told_is_a_reason_for_what_was_not_done(account: Account, by: str) -> None:
+    told = {"a": Member({"a1"}, (), ())}
+    failed = Visit("k/1", 12.0, 13.0, 0, done=False, batch="a1")
+    again = Visit("k/1", 13.5, 13.8, 0, done=True, batch=f"{by}9")
+    assert account([FINE[0], failed, again, FINE[2]], told).again() == {"retry": 1}
+    assert account([*FINE, AGAIN], told).again() == {"": 1}
+
+
+def test_a_partition_that_was_silent_is_noticed(account: Account) -> None:
+    late = Visit("k/2", 44.0, 45.0, 0, done=True, batch="a2")
+    seconds, lane = account([*FINE[:2], late]).longest_silence()
+    assert (seconds, lane) == (32.0, LANE)

@@ -22,9 +22,9 @@ GROUP = "orders"
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("factor", [1, 4])
+@pytest.mark.parametrize(("factor", "protocol"), [(1, "classic"), (4, "consumer")])
 def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
-    tmp_path: Path, kafka: Server, make_topic: TopicMaker, factor: int
+    tmp_path: Path, kafka: Server, make_topic: TopicMaker, factor: int, protocol: str
 ) -> None:
     topic, lives = make_topic(kafka.address, partitions=3), []
     keys, poison = (
@@ -33,7 +33,13 @@ def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
     load = TopicLoad(topic, 3, keys)
     with consumer(tmp_path / "dead.jsonl", kafka_record, Random(1), [poison], left=Function.failed) as witness:
         orders = witness.mapping(
-            {"type": "kafka", "bootstrap_servers": kafka.address, "topic": topic.name, "consumer_group_id": GROUP},
+            {
+                "type": "kafka",
+                "bootstrap_servers": kafka.address,
+                "topic": topic.name,
+                "consumer_group_id": GROUP,
+                "group_protocol": protocol,
+            },
             parallelization_factor=factor,
             batch_size=10,
             maximum_batching_window_in_seconds=0,

@@ -15,7 +15,7 @@ import pytest
 
 from servers.streams import DataStream, StandIn, kinesis_client, kinesis_stand_in
 
-from .consumer import consumer, kinesis_record, remembering
+from .consumer import Mood, consumer, kinesis_record, remembering
 from .harness import daemon, esm, until, write_config
 from .stream_account import StreamAccount, stop
 from .stream_load import accepted_by
@@ -56,7 +56,7 @@ def test_nothing_is_lost_over_a_stop_and_poison_ends_in_the_destination(
 ) -> None:
     dead, lives = tmp_path / "dead.jsonl", []
     producer = Producer(DataStream(kinesis_client(kinesis.endpoint_url), "orders", shards=2))
-    with consumer(dead, kinesis_record, Random(1), [POISON], rate=0.0) as witness:
+    with consumer(dead, kinesis_record, Random(1), [POISON], mood=Mood(rate=0.0)) as witness:
         orders = witness.mapping(
             producer.stream.arn, parallelization_factor=factor, batch_size=10, maximum_retry_attempts=1
         )
@@ -103,7 +103,7 @@ def test_a_filter_passes_records_over(tmp_path: Path, kinesis: StandIn) -> None:
     for number in range(20):
         stream.put(1, "k", json.dumps({"n": number}).encode())
     keeps = {"filters": [{"pattern": {"data": {"n": [{"numeric": [">=", 15]}]}}}]}
-    with consumer(tmp_path / "dead.jsonl", kinesis_record, Random(1), rate=0.0) as witness:
+    with consumer(tmp_path / "dead.jsonl", kinesis_record, Random(1), mood=Mood(rate=0.0)) as witness:
         mapping = witness.mapping(stream.arn, filter_criteria=keeps)
         with daemon(write_config(tmp_path / "esm.yaml", kinesis.endpoint_url, {"m": mapping})) as running:
             until(lambda: witness.journal.done.total() >= 5, "what matches is done")

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from threading import Event
+from threading import Event, Lock
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
@@ -33,6 +34,7 @@ class TopicLoad:
         self._pause = pause
         self._numbers = count()
         self._stop = Event()
+        self._putting = Lock()
         self._producer = self._connected()
 
     def widen(self, partitions: int) -> None:
@@ -48,32 +50,42 @@ class TopicLoad:
     def run(self) -> None:
         """Until stopped; then it may be run again, and goes on."""
         self._stop.clear()
-        while not self._stop.is_set():
-            self._round()
-            self._stop.wait(self._pause)
+        while not self._stop.wait(self._pause):
+            with self._putting:
+                if not self._stop.is_set():
+                    self._round()
 
     def stop(self) -> None:
-        """Nothing more is put, but for a round under way."""
+        """Nothing more is put from now on."""
         self._stop.set()
+        with self._putting:
+            return
 
     def _connected(self) -> Producer:
         """What it writes is there once and in order, whatever brokers do."""
         return Producer({**self.topic.options, "enable.idempotence": True, "linger.ms": 1, "log_level": 0})
 
     def _round(self) -> None:
-        number, since = next(self._numbers), time.monotonic()
+        number, there = next(self._numbers), dict[str, float]()
         bodies = [
             (f"{unit}/{number}", partition)
             for partition in range(self.partitions)
-            for unit in self._units(partition)
+            for unit in self.units(partition)
         ]
+
+        def delivered(error: Any, message: Message) -> None:
+            assert error is None, error
+            there[(message.value() or b"").decode()] = time.monotonic()
+
         producer = self._producer
         for body, partition in bodies:
-            producer.produce(self.topic.name, body.encode(), group_of(body).encode(), partition)
+            key = group_of(body).encode()
+            producer.produce(self.topic.name, body.encode(), key, partition, on_delivery=delivered)
         assert not producer.flush(_WRITE_SECONDS), "records were not taken"
-        self.taken |= {body: since for body, _ in bodies}
+        self.taken |= there
 
-    def _units(self, partition: int) -> Sequence[str]:
+    def units(self, partition: int) -> Sequence[str]:
+        """What keeps its order there."""
         return [f"p{partition}k{key}" for key in range(self._keys)] or [f"p{partition}"]
 
     def accepted(self) -> list[Accepted]:

@@ -144,3 +144,15 @@ async def test_a_lane_that_lost_its_partition_is_stopped_quietly(topic: Topic, g
     async with member(source_of(topic, group)) as one:
         await until(lambda: len(one.lanes) == 4)
     assert not one.all_told(LaneLost)
+
+
+async def test_a_static_member_that_is_back_finds_partitions_that_were_added_meanwhile(
+    topic: Topic, group: str
+) -> None:
+    options = {"group_instance_id": "only", "metadata_refresh": "1s"}
+    async with member(source_of(topic, group, **options)) as one:
+        await until(lambda: len(one.lanes) == 4)
+    await in_thread(topic.grow, 5)
+    async with member(source_of(topic, group, **options)) as again:
+        await until(lambda: len(again.lanes) == 5, "the group has not shared out the new one")
+        assert again.rebalances

@@ -36,6 +36,7 @@ _PASSES = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.PREFERRED_LEADER_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
@@ -93,11 +94,21 @@ class Topic:
         found = self._admin.list_topics(self.name, timeout=within).topics[self.name].partitions
         return {each.id: each.leader for each in found.values() if each.leader >= 0}
 
+    def is_in_sync(self, within: float = _SECONDS) -> bool:
+        """Whether every replica has all that its leader has. Raises as `leaders`."""
+        found = self._admin.list_topics(self.name, timeout=within).topics[self.name].partitions
+        return all(set(each.isrs) == set(each.replicas) for each in found.values())
+
     def elect_preferred(self, partition: int) -> None:
         """Gives the partition the first of its replicas as its leader; it may be that already."""
         one = [TopicPartition(self.name, partition)]
-        for error in _result(self._admin.elect_leaders(ElectionType.PREFERRED, one)).values():
-            assert error is None or error.code() == KafkaError.ELECTION_NOT_NEEDED, error
+
+        def elect() -> None:
+            for error in _result(self._admin.elect_leaders(ElectionType.PREFERRED, one)).values():
+                if error is not None and error.code() != KafkaError.ELECTION_NOT_NEEDED:
+                    raise KafkaException(error)
+
+        _patiently(elect)
 
     def produce(self, records: Iterable[Record | bytes], **settings: Any) -> list[tuple[int, int]]:
         """Writes them all, with `acks=all` unless told otherwise; returns partition and offset of each."""

@@ -83,6 +83,10 @@ class Poller:
         """There is something to commit, or room again."""
         self._wakeup.set()
 
+    def rejoin(self) -> None:
+        """Leaves the group and joins it again, so that it shares out what there is now."""
+        self.order(self._rejoin)
+
     def close(self) -> None:
         """Leaves the group; `run` returns soon."""
         self._closing = True
@@ -111,12 +115,19 @@ class Poller:
         return partition in self._owned
 
     def _poll(self, consumer: Consumer) -> None:
-        consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._subscribe(consumer)
         while not self._closing:
             self._round(consumer)
         self.commits.finish(consumer)
+
+    def _subscribe(self, consumer: Consumer) -> None:
+        consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def _rejoin(self, consumer: Consumer) -> None:
+        consumer.unsubscribe()  # a static member does not leave at its end, but does here
+        self._subscribe(consumer)
 
     def _round(self, consumer: Consumer) -> None:
         self._obey(consumer)

@@ -1,6 +1,6 @@
 """What a consumer group has for a topic, and what offsets there are: the questions of one source."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from esm.clients.kafka.asking import Committed, Question, ask, committed, offsets, partitions
@@ -25,6 +25,10 @@ class Positions:
     async def committed(self) -> Mapping[int, Committed]:
         """By partition; one without a position is left out."""
         return await self._ask(committed(self.topic, await self.partitions()))
+
+    async def unowned(self) -> Collection[int]:
+        """The partitions without a position."""
+        return set(range(await self.partitions())) - set(await self.committed())
 
     async def partitions(self) -> int:
         """How many there are. A topic that does not exist is `Disconnected` with the code NO_TOPIC."""

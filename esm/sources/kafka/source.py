@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -18,6 +18,7 @@ from esm.sources.kafka.check import findings
 from esm.sources.kafka.event import Envelope, KafkaCodec
 from esm.sources.kafka.membership import GroupMembership, running, tell_in
 from esm.sources.kafka.options import KafkaOptions
+from esm.sources.kafka.orphans import adopting
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.positions import Positions
 from esm.sources.kafka.renewal import renewing
@@ -68,6 +69,7 @@ class KafkaSource:
         async with (
             running(membership.poller, tell),
             renewing(self._access, identity, membership, self._world),
+            self._adopting(positions, membership.poller),
         ):
             yield membership
 
@@ -95,6 +97,12 @@ class KafkaSource:
         return Poller(
             make, self._options.topic, membership, membership.tell, self._world, patience=self.drain + _MARGIN
         )
+
+    def _adopting(self, positions: Positions, poller: Poller) -> AbstractAsyncContextManager[None]:
+        options = self._options
+        if options.group_instance_id is None or options.group_protocol != "classic":
+            return nullcontext()
+        return adopting(positions.unowned, options.metadata_refresh, poller.rejoin)
 
     def _positions(self) -> Positions:
         options = self._options
