@@ -6,18 +6,18 @@ a sick lane never cancels its siblings.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from esm.core.backoff import Backoff, Failures
 from esm.core.reconcile import difference
-from esm.runtime.signals import Stop, heed_cancel
+from esm.runtime.signals import Stop, apart, heed_cancel
 from esm.runtime.world import World
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-Run = Callable[[K, V, Stop], Awaitable[None]]
+Run = Callable[[K, V, Stop], Coroutine[Any, Any, None]]
 
 _CALM = 60.0
 _BACKOFF = Backoff(base=1.0, cap=300.0)
@@ -37,7 +37,7 @@ class Barrier:
             heed_cancel()
             started = self.world.monotonic()
             try:
-                await run(key, value, stop)
+                await apart(run(key, value, stop))
             except Exception as error:  # noqa: BLE001 -- this is the barrier
                 if self.world.monotonic() - started > _CALM:
                     failures.over()

@@ -1,8 +1,9 @@
 """The two signals of the loops: `Stop`, which comes once, and `Bell`, which wakes one loop to look again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 class Stop:
@@ -55,11 +56,18 @@ class Stop:
 def heed_cancel() -> None:
     """Raises CancelledError if this task is being cancelled and was not told: to be called before trying again.
 
-    Where a cancellation meets a TaskGroup that has just failed, Python before 3.13 raises the failure alone.
+    Where a cancellation meets a TaskGroup that has just failed, Python before 3.13 raises the failure alone. What
+    was tried has to have been `apart`: there a group that fails while it waits leaves its own request behind.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def apart(tried: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a task of its own; what it raises comes in a group."""
+    async with asyncio.TaskGroup() as tasks:
+        await asyncio.wait([tasks.create_task(tried)])
 
 
 def hurry(patience: asyncio.Timeout) -> None:

@@ -23,7 +23,7 @@ from esm.runtime.log.row import HeldRow, SharedRows
 from esm.runtime.log.runner import LaneRunner, Lineage, shared_by_lanes
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
-from esm.runtime.signals import Stop, heed_cancel
+from esm.runtime.signals import Stop, apart, heed_cancel
 from esm.runtime.source_health import SourceHealth
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
@@ -55,14 +55,17 @@ class GroupMapping:
             while not stop.is_set():
                 heed_cancel()
                 try:
-                    async with self.source.join() as membership:
-                        if isinstance(membership, Outspoken):
-                            membership.listen(self._pass_on)
-                        await self._follow(shared, membership, stop)
+                    await apart(self._be_member(shared, stop))
                 except* Disconnected as problems:
                     pause = self._failures.another(_UNJOINED, self.world.chance())
                     self._health.report("", first_of(problems), pause)
                     await stop.within(pause)
+
+    async def _be_member(self, shared: Shared, stop: Stop) -> None:
+        async with self.source.join() as membership:
+            if isinstance(membership, Outspoken):
+                membership.listen(self._pass_on)
+            await self._follow(shared, membership, stop)
 
     def _pass_on(self, news: Rebalance | Remark) -> None:
         match news:

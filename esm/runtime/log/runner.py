@@ -23,7 +23,7 @@ from esm.runtime.log.row import HeldRow, Rows
 from esm.runtime.log.watch import watch
 from esm.runtime.memory import Memory
 from esm.runtime.plan import LogPlan
-from esm.runtime.signals import Stop, heed_cancel
+from esm.runtime.signals import Stop, apart, heed_cancel
 from esm.runtime.source_health import SourceHealth
 from esm.runtime.status.figures import LaneFigures
 from esm.runtime.status.values import Live
@@ -72,7 +72,7 @@ class LaneRunner:
             heed_cancel()
             opened = world.monotonic()
             try:
-                await self._open_lane(lane, stop)
+                await apart(self._open_lane(lane, stop))
             except* LostLease:
                 if world.monotonic() - opened > _CALM:
                     failures.over()

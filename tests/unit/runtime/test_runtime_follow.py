@@ -228,3 +228,25 @@ def test_a_cancellation_is_heeded_that_comes_while_a_group_of_tasks_fails(steps:
             assert task.cancelled()
 
     loop.run(check())
+
+
+def test_what_failed_in_a_group_of_tasks_that_only_waited_runs_again() -> None:
+    """Python before 3.13 leaves a request to cancel behind then, which is nobody's."""
+
+    async def check() -> None:
+        async def fail() -> None:
+            await asyncio.sleep(1.0)
+            raise ValueError
+
+        async def run(_key: str, _value: int, _stop: Stop) -> None:
+            began.append(now())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+
+        began: list[float] = []
+        stop = Stop()
+        asyncio.get_running_loop().call_later(3_600.0, stop.set)
+        await Barrier(lambda *_: None, world(Told())).run("a", 1, run, stop)
+        assert len(began) > 3
+
+    loop.run(check())
