@@ -20,8 +20,8 @@ from esm.clients.aws import AwsOptions, lease
 from esm.clients.kafka import asking
 from esm.clients.kafka.msk import brokers_of
 from esm.errors import Disconnected
-from esm.runtime.happenings import SourceFailed
-from esm.runtime.lane_happenings import LaneStarted, Remarked
+from esm.runtime.happenings import Remarked, SourceFailed
+from esm.runtime.lane_happenings import LaneStarted
 from esm.sources.kafka import KafkaSource, renewal
 from servers import PASSWORDS, REGION, SecuredKafka, Server, Topic, TopicMaker
 

@@ -19,8 +19,8 @@ from kafka_members import in_thread, member, source_of, until
 
 from esm.clients.kafka import asking
 from esm.clients.kafka.access import Identity
-from esm.runtime.happenings import SourceFailed
-from esm.runtime.lane_happenings import LaneStarted, Remarked
+from esm.runtime.happenings import Remarked, SourceFailed
+from esm.runtime.lane_happenings import LaneStarted
 from esm.sources.kafka import KafkaSource, renewal
 from servers.kafka_secured import PASSWORDS, SecuredKafka
 from servers.topics import Topic, TopicMaker

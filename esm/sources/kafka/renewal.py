@@ -14,7 +14,7 @@ from confluent_kafka import Consumer
 
 from esm.clients.kafka.access import Access, Identity
 from esm.errors import Disconnected
-from esm.sources.world import World
+from esm.world import World
 
 _EVERY = 10.0
 _SECRETS_EVERY = 300.0

@@ -7,7 +7,7 @@ import pytest
 from esm.errors import Disconnected, LostLease
 from esm.model import LogPage, Record, Rejected
 from esm.sources.kafka.feed import Feed, Parcel
-from esm.sources.world import World
+from esm.world import World
 
 WORLD = World(lambda: 0.0, lambda: 100.0, asyncio.sleep, lambda: 0.5, lambda: "id")
 
