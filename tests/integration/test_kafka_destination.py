@@ -142,7 +142,6 @@ async def test_what_a_replica_lacks_is_not_given_up(kafka_cluster: KafkaCluster,
         kafka_cluster.brokers[max({1, 2, 3} - leading)].kill()
         await asyncio.to_thread(topic.produce, [b"x", b"y"])
         await until(lambda: len(one.all_told(DestinationFailed)) == 2)
-        assert "min.insync.replicas" in one.all_told(DestinationFailed)[1].why
         assert not one.all_told(Dropped)
         assert {told.at for told in one.all_told(Committed)} <= {-1}
         await asyncio.to_thread(kafka_cluster.heal)
