@@ -63,6 +63,8 @@ class Member:
 def member(running: Daemon, killed: float = inf) -> Member:
     """What is to be known of one that has just ended."""
     lines = running.logged()
+    if killed < inf:  # one that was held before has been dead to its group since then
+        killed = min([killed, *(_moment(line) for line in lines[-1:])])
     return Member(life(running, killed=killed < inf).retried, [*_changes(lines)], [*_checkpoints(lines)], killed)
 
 
@@ -183,4 +185,6 @@ def _explains(change: Change, one: Visit, lane: str) -> bool:
     """What was finished before a partition was asked back is committed; of one that is lost nothing is."""
     if change.lane != lane:
         return False
-    return change.at >= one.began and (change.kind == "lost" or not one.done or one.ended >= change.at)
+    if change.kind == "lost":
+        return change.at + _ON_ITS_WAY >= one.began
+    return change.at >= one.began and (not one.done or one.ended >= change.at)
