@@ -1,6 +1,5 @@
 """What a consumer is told to be, for what only shows after seconds or in a crowd."""
 
-import time
 from typing import Any
 
 import pytest
@@ -9,12 +8,12 @@ from esm.plugins import SourceContext
 from esm.sources.kafka import PLUGIN, KafkaSource
 from esm.sources.kafka.event import Envelope
 from esm.sources.kafka.membership import GroupMembership
-from esm.sources.world import real_world
+from esm.world import real_world
 
 
 def source(**options: Any) -> KafkaSource:
     given = {"bootstrap_servers": "b:1", "topic": "t", "consumer_group_id": "g", **options}
-    context = SourceContext("m", {}, 0, time.monotonic, starting_position="LATEST")
+    context = SourceContext("m", {}, 0, real_world(), starting_position="LATEST")
     made = PLUGIN.make(PLUGIN.options.model_validate(given), context)
     assert isinstance(made, KafkaSource)
     return made
@@ -22,7 +21,7 @@ def source(**options: Any) -> KafkaSource:
 
 def test_the_thread_waits_for_longer_than_lanes_may_drain() -> None:
     """Otherwise what they finish at the last moment could not be committed."""
-    membership = GroupMembership(Envelope("b:1", "t"), real_world(time.monotonic), lambda what, *given: None)
+    membership = GroupMembership(Envelope("b:1", "t"), real_world(), lambda what, *given: None)
     assert source(drain=200)._poller({}, membership)._patience > 200
 
 
