@@ -165,6 +165,12 @@ class GroupConsumer:
 
     resume = pause
 
+    def list_topics(self, _: str, *, timeout: float) -> None:
+        """Says whether a broker is there."""
+        self._turns.pause(timeout * self._faults.chance.random())
+        if self._faults.hit("read fails"):
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
     def get_watermark_offsets(self, place: TopicPartition, **_: Any) -> tuple[int, int]:
         lane = lane_name(TOPIC, place.partition)
         return oldest(self._group, lane), self._group.end(lane)

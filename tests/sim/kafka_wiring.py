@@ -15,6 +15,7 @@ from esm.clients.kafka.asking import END, OLDEST, Committed
 from esm.errors import Disconnected
 from esm.model import Lane
 from esm.ports import LogReader
+from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kafka import source as module
 from esm.sources.kafka.event import lane_name, partition_of
 from esm.sources.kafka.membership import GroupMembership
@@ -22,8 +23,7 @@ from esm.sources.kafka.options import KafkaOptions
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.rows import GroupRows, lanes_of
 from esm.sources.kafka.source import KafkaSource
-from esm.sources.kafka.start import begin_at
-from esm.sources.kafka.world import World
+from esm.sources.world import World
 from esm.testing.group import FakeGroup, FakeMember
 from esm.testing.group_source import Process
 from esm.testing.queue import Faults
@@ -152,8 +152,10 @@ class ThreadedSource:
             AwsOptions(),
             _nothing_of_aws,
             group="orders",
-            begin=begin_at("LATEST" if latest else "TRIM_HORIZON", None),
-            world=World(self._monotonic, lambda: group.epoch + group.now()),
+            begin=Begin(StartingPosition.LATEST if latest else StartingPosition.TRIM_HORIZON),
+            world=World(
+                self._monotonic, lambda: group.epoch + group.now(), asyncio.sleep, faults.chance.random, str
+            ),
         )
         self.codec = self._source.codec
         self.drain = drain

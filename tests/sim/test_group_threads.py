@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from esm.core.filtering.sources import KAFKA
+from esm.model import RebalanceKind
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.rows import GroupRows
@@ -101,7 +102,7 @@ def test_planted_a_callback_that_does_not_wait_for_the_lanes(monkeypatch: pytest
 def test_planted_lanes_let_go_before_the_engine_has_left_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(self: GroupMembership, partitions: Collection[int], gone: Callable[[], None]) -> None:
         lanes = frozenset(f"t-{number}" for number in partitions)
-        self._become(self._ours - lanes, "revoked", lanes)
+        self._become(self._ours - lanes, RebalanceKind.REVOKED, lanes)
         self.rows.left(lanes)
         gone()
 
@@ -134,8 +135,10 @@ def test_planted_a_thread_that_commits_what_is_not_ours_any_more(monkeypatch: py
 
 @pytest.mark.timeout(300)
 def test_planted_rows_that_are_remembered_from_an_earlier_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(self: GroupRows, lanes: Collection[str]) -> None:
-        self._ours.difference_update(lanes)
+    def forgetful(self: GroupRows, lanes: Collection[str]) -> None:
+        for lane in lanes:
+            self._ours.pop(lane, None)
 
-    monkeypatch.setattr(GroupRows, "left", careless)
+    monkeypatch.setattr(GroupRows, "left", forgetful)
+    monkeypatch.setattr(GroupRows, "_begin", lambda self, lanes: self._ours.update(dict.fromkeys(lanes, 0)))
     assert sees(play, 40)
