@@ -19,14 +19,8 @@ from esm.runtime.log import lane as log_lane
 from esm.runtime.plan import DestinationPlan, EnginePlan, LogOptions, LogPlan, TargetPlan
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
-<<<<<<< HEAD
 from esm.testing.faults import Faults
 from esm.testing.group.fake import SESSION, FakeGroup
-from esm.testing.group.source import FakeGroupSource
-=======
-from esm.testing.group import SESSION, FakeGroup
-from esm.testing.queue import Faults
->>>>>>> 46d4add (The group's simulation has filters, a beginning with what comes, records that kill and partitions that are traded while batches fail; and histories in which the consumer's own thread and callbacks take part, one step at a time)
 from sim.group_oracle import GroupOracle
 from sim.group_world import PLAIN, GroupFunction, Source, Wiring, drawn_options
 from sim.history import EPOCH, must

@@ -9,14 +9,9 @@ from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow
 from esm.core.log.packing import unpack
-<<<<<<< HEAD
+from esm.sources.kafka.start import without_origin
 from esm.testing.group.fake import FakeGroup, FakeMember, Position
 from esm.testing.log.fake import Entry
-=======
-from esm.sources.kafka.start import without_origin
-from esm.testing.group import FakeGroup, FakeMember, Position
-from esm.testing.log import Entry
->>>>>>> 46d4add (The group's simulation has filters, a beginning with what comes, records that kill and partitions that are traded while batches fail; and histories in which the consumer's own thread and callbacks take part, one step at a time)
 from sim.history import must
 from sim.log_oracle import FILTERED, LogOracle, is_settled
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from esm.model import DataKeys, Errored, Invocation, Outcome, Reply, Returned
-from esm.testing.group import FakeMember
-from esm.testing.group_source import FakeGroupSource, Process
+from esm.testing.group.fake import FakeMember
+from esm.testing.group.source import FakeGroupSource, Process
 from sim.log_world import Outages, refusal
 
 if TYPE_CHECKING:

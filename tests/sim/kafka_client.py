@@ -12,8 +12,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from esm.sources.kafka.event import lane_name, partition_of
-from esm.testing.group import HEARTBEAT, FakeGroup, FakeMember, Fenced, Position
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group.fake import HEARTBEAT, FakeGroup, FakeMember, Fenced, Position
 from sim.turns import Turns
 
 TOPIC = "t"

@@ -23,10 +23,10 @@ from esm.sources.kafka.options import KafkaOptions
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.rows import GroupRows, lanes_of
 from esm.sources.kafka.source import KafkaSource
-from esm.sources.world import World
-from esm.testing.group import FakeGroup, FakeMember
-from esm.testing.group_source import Process
-from esm.testing.queue import Faults
+from esm.testing.faults import Faults
+from esm.testing.group.fake import FakeGroup, FakeMember
+from esm.testing.group.source import Process
+from esm.world import World
 from sim.kafka_client import TOPIC, Client, GroupConsumer, oldest
 from sim.turns import Turns, in_turns
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 from esm.sources.kafka import membership, poller
-from esm.testing.group_source import Process
+from esm.testing.group.source import Process
 
 
 class Killed(BaseException):

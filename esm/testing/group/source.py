@@ -14,17 +14,10 @@ from esm.core.log.packing import Newer, pack, unpack
 from esm.core.partial import offset_id
 from esm.errors import Awaited, Disconnected, LostLease, StoreFailed
 from esm.model import Lane, LogPage, Record, Rejected
-<<<<<<< HEAD:esm/testing/group/source.py
 from esm.testing.faults import Faults
 from esm.testing.group import fake
-from esm.testing.group.fake import FakeGroup, FakeMember, Fenced
+from esm.testing.group.fake import Beginning, FakeGroup, FakeMember, Fenced
 from esm.testing.log.fake import Entry, FakeLogCodec, Shard
-=======
-from esm.testing import group
-from esm.testing.group import Beginning, FakeGroup, FakeMember, Fenced
-from esm.testing.log import Entry, FakeLogCodec, Shard
-from esm.testing.queue import Faults
->>>>>>> 46d4add (The group's simulation has filters, a beginning with what comes, records that kill and partitions that are traded while batches fail; and histories in which the consumer's own thread and callbacks take part, one step at a time):esm/testing/group_source.py
 
 
 class Process:
@@ -97,23 +90,14 @@ class FakeGroupRows:
             self._seen[lane] = since, self._read(scope, lane)
         return self._seen[lane][1]
 
-<<<<<<< HEAD:esm/testing/group/source.py
     def _position(self, lane: str) -> fake.Position:
-        """The group's; before it has any, the beginning or, of partitions that were there by then, the end."""
-        server = self._link.group
-        if self._link.latest and not server.positions:
-            return fake.Position(server.end(lane))
-        return server.position(lane)
-=======
-    def _position(self, lane: str) -> group.Position:
         """The group's; before it has any, the beginning or, if the mapping begins with what comes, that."""
         link, server = self._link, self._link.group
         if not link.latest or lane in server.positions:
             return server.position(lane)
         now = Beginning(server.epoch + server.now(), len(server.shards))
         link.began = server.began or link.began or now
-        return group.Position(server.since_beginning(lane, link.began))
->>>>>>> 46d4add (The group's simulation has filters, a beginning with what comes, records that kill and partitions that are traded while batches fail; and histories in which the consumer's own thread and callbacks take part, one step at a time):esm/testing/group_source.py
+        return fake.Position(server.since_beginning(lane, link.began))
 
     def _read(self, scope: str, lane: str) -> LaneRow:
         position = self._position(lane)
