@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from servers import (
@@ -48,6 +49,10 @@ from servers import (
 
 pytest.register_assert_rewrite("esm.testing")  # the suites it ships say what they saw, as tests do
 
+# A machine that does other things too takes as long as it takes.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
+
 _EVERYTHING = (*RECIPES, *DYNAMODB_RECIPES, *KINESIS_RECIPES, *KAFKA_RECIPES, *PACKAGES)
 _ALSO_KAFKA = {"kafka_secured", "kafka_cluster_alive"}
 _ROOM = pytest.StashKey[Room]()
@@ -63,6 +68,13 @@ _AWS = {
     "NO_PROXY": "127.0.0.1,localhost",
     "no_proxy": "127.0.0.1,localhost",
 }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes for two cores: most wait, for a daemon or a server (docs/decisions: 32)."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,14 +5,13 @@ crash, or are stopped for a while without knowing it.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from esm.model import Errored, Invocation, Outcome, Reply, Returned
+from esm.core.filtering import FilterSet
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening
 from esm.runtime.lane_happenings import Bisected, DestinationFailed, Dropped, LaneLost, RecordsLost, Stalled
@@ -22,12 +21,12 @@ from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 from esm.testing.faults import Faults
 from esm.testing.group.fake import SESSION, FakeGroup
-from esm.testing.group.source import FakeGroupSource
 from sim.group_oracle import GroupOracle
+from sim.group_world import PLAIN, GroupFunction, Source, Wiring, drawn_options
 from sim.history import EPOCH, must
-from sim.log_history import FOREVER, opening
-from sim.log_oracle import LogOracle
-from sim.log_world import FakeDestination, Outages, refusal
+from sim.log_history import FOREVER, MOST_DEATHS, PASSING, opening
+from sim.log_oracle import FILTERED, LogOracle
+from sim.log_world import FakeDestination
 
 FAULTS = (
     "read fails", "slow call", "open fails", "join fails", "membership fails", "throttled", "unreachable",
@@ -40,7 +39,7 @@ RARE = {"outage": 0.01, "destination outage": 0.02}
 
 EVENTS = (
     "start", "stop", "crash", "pause", "fenced", "away", "more partitions", "text lost", "trimmed", "poison",
-    "too large", "session over", "cooperative", "eager", "revoked", "revoke too slow",
+    "trade", "too large", "session over", "cooperative", "eager", "revoked", "revoke too slow",
 )  # fmt: skip
 """What the history and the group themselves do."""
 
@@ -50,87 +49,39 @@ TOLD: Mapping[type[Happening], str] = {
 }  # fmt: skip
 
 
-class GroupFunction:
-    """A function that lists what failed by partition and offset; `poison` it never takes."""
-
-    def __init__(self, history: "GroupHistory", source: FakeGroupSource) -> None:
-        self._history = history
-        self._source = source
-        self._outage = Outages(history.faults, "outage")
-
-    async def invoke(self, call: Invocation) -> Reply:
-        ids: list[str] = json.loads(call.payload)
-        history, faults = self._history, self._history.faults
-        since = self._since(ids[0].partition(":")[0])
-        await self._source.process.running()
-        if refused := await refusal(faults, self._outage):
-            return refused
-        history.oracle.starts(ids, since)
-        failed = [id_ for id_ in ids if id_ in history.poison or faults.hit("record fails")]
-        succeeded: list[str] = []
-        try:
-            await asyncio.sleep(faults.chance.uniform(0.0, 40.0 if faults.hit("slow function") else 0.5))
-            reply = self._answer(ids, failed)
-            history.records.answers(ids)
-            if isinstance(reply, Returned) and reply.payload != b"nonsense":
-                succeeded = [id_ for id_ in ids if id_ not in failed]
-        except asyncio.CancelledError:
-            history.oracle.cut_off(ids)
-            raise
-        finally:
-            history.oracle.ends(ids, succeeded, since)
-        await self._source.process.running()
-        return reply
-
-    def _since(self, lane: str) -> int | None:
-        member = self._source.member
-        return None if member is None else member.told.get(lane)
-
-    def _answer(self, ids: list[str], failed: list[str]) -> Reply:
-        faults, reports = self._history.faults, self._history.options.reports_failures
-        if faults.hit("function error"):
-            return Errored(Outcome.FUNCTION_ERROR, "scripted")
-        if faults.hit("timeout"):
-            return Errored(Outcome.TIMEOUT, "scripted")
-        if not failed:
-            return Returned(b"nonsense" if reports and faults.hit("nonsense") else b"{}")
-        if not reports:
-            return Errored(Outcome.FUNCTION_ERROR, "a record failed")
-        names = [
-            {"partition": id_.partition(":")[0], "offset": self._history.records.entries[id_].position}
-            for id_ in reversed(failed)
-        ]
-        return Returned(json.dumps({"batchItemFailures": [{"itemIdentifier": name} for name in names]}).encode())
-
-
 @dataclass(eq=False, slots=True)
 class Replica:
     """One engine of several."""
 
     engine: Engine
-    source: FakeGroupSource
+    source: Source
     task: "asyncio.Task[None]"
 
 
 class GroupHistory:
-    """Everything one seed decides; `fixed` overrides options of the mapping, `rates` those of faults."""
+    """Everything one seed decides; `fixed` overrides options of the mapping."""
 
-    def __init__(self, seed: int, rates: Mapping[str, float] | None = None, **fixed: Any) -> None:
+    def __init__(self, seed: int, wiring: Wiring = PLAIN, **fixed: Any) -> None:
+        self.wiring = wiring
         chance = self.chance = random.Random(seed)
         self.now = asyncio.get_running_loop().time
         drawn = {kind: chance.choice([0.0, 0.0, 0.02, 0.15]) for kind in FAULTS}
         drawn |= {kind: rate * chance.choice([0, 1]) for kind, rate in RARE.items()}
         drawn["membership fails"] /= 10
-        self.faults = Faults(chance, drawn if rates is None else dict(rates))
+        self.faults = Faults(chance, drawn)
         self.group = FakeGroup(
             self.now, self.faults, epoch=EPOCH, partitions=chance.choice([1, 2, 5]),
             cooperative=chance.random() < 0.6, patience=chance.choice([1.0, 12.0]),
         )  # fmt: skip
-        self.options = LogOptions(**{**self._drawn_options(), **fixed})
+        self.options = LogOptions(**{**drawn_options(chance), **fixed})
         self.keys = chance.choice([1, 3, 8])
         self.room = chance.choice([300, 4096, 4096])
+        self.large = 0.02
+        self.slow = 40.0
         self.trims = chance.random() < 0.2
         self.poison: set[str] = set()
+        self.killers: set[str] = set()
+        self.deaths = 0
         self.forever = FOREVER
         self.records = LogOracle(
             self.group,
@@ -143,24 +94,26 @@ class GroupHistory:
         )
         self.oracle = GroupOracle(self.group, self.records)
         self.group.committed, self.group.ended = self.oracle.committed, self.oracle.ended
-        self.destination = FakeDestination(self.oracle, self.faults)
+        self.destination = FakeDestination(self.oracle, self.faults, wiring.ids)
         self.replicas: list[Replica] = []
+        self._tasks: asyncio.TaskGroup
         self.happened: list[Happening] = []
-        self.events = ["start", "stop", "crash", "pause", "fenced", "away", "more partitions", "text lost"]
-
-    def _drawn_options(self) -> dict[str, Any]:
-        chance = self.chance
-        return {
-            "batch_size": chance.choice([1, 4, 20]),
-            "window": chance.choice([0.0, 0.5, 2.0]),
-            "parallelization_factor": chance.choice([1, 1, 2, 10, 100]),
-            "maximum_retry_attempts": chance.choice([0, 1, 3]),
-            "maximum_record_age": chance.choice([None, None, None, 60.0]),
-            "bisect": chance.random() < 0.5,
-            "reports_failures": chance.random() < 0.6,
-            "checkpoint_interval": chance.choice([0.1, 1.0, 5.0]),
-            "wait": chance.choice([1.0, 20.0]),
-        }
+        self.filters = chance.random() < 0.3
+        self.latest = chance.random() < 0.3
+        self.engines, self.most_killers = 1, 0
+        self.events = [
+            "start",
+            "stop",
+            "crash",
+            "pause",
+            "fenced",
+            "away",
+            "more partitions",
+            "text lost",
+            "trade",
+        ]
+        if self.latest:
+            self.events.remove("text lost")  # it is the text that says when the mapping began
 
     async def play_calm(self) -> None:
         """Engines only come and go, and have the time they need: nothing is cut off or delivered twice."""
@@ -170,14 +123,37 @@ class GroupHistory:
         await self.play(disturbances=6)
         must(not self.oracle.excused, f"{self.oracle.excused} may come again")
 
+    async def play_trading(self) -> None:
+        """Two engines trade partitions while functions fail, and none is cut off: every budget is kept exactly."""
+        self.faults.rates.clear()
+        self.faults.rates |= {"function error": 0.6, "slow function": 0.8}
+        self.group.patience, self.slow, self.room = 12.0, 4.0, 4096
+        self.records.forgets = self.trims = False
+        while len(self.group.shards) < 2:
+            self.group.add()
+        self.events, self.engines = ["trade"], 2
+        await self.play(disturbances=20)
+        must(not self.records.cuts, "a call was cut off")
+
+    async def play_killers(self) -> int:
+        """Some records kill whoever sends them; returns how often that happened before all was finished."""
+        self.faults.rates.clear()
+        self.trims = self.filters = self.latest = False
+        self.events, self.engines, self.most_killers = ["start", "trade"], 2, 2
+        await self.play()
+        return self.deaths
+
     async def play(self, disturbances: int | None = None) -> None:
         """Produces, lets things happen, then waits until everything is finished and committed."""
         count = self.chance.choice([0, 2, 5, 12]) if disturbances is None else disturbances
         with patch.object(log_lane, "ROOM", self.room):
             async with asyncio.TaskGroup() as tasks:
                 coordinating = tasks.create_task(self.group.coordinate())
+                await self._long_ago()
                 producing = tasks.create_task(self._produce())
-                self._start(tasks)
+                self._tasks = tasks
+                for _ in range(self.engines):
+                    self._start(tasks)
                 for _ in range(count):
                     await asyncio.sleep(self.chance.choice([1.0, 5.0, 30.0]) * self.chance.random())
                     await self._disturb(tasks, self.chance.choice(self.events))
@@ -191,12 +167,22 @@ class GroupHistory:
                 coordinating.cancel()
         self.records.at_the_end()
 
+    def kill(self, source: Source) -> None:
+        """The engine that this is the source of is gone, and another comes."""
+        for replica in [each for each in self.replicas if each.source is source]:
+            self.deaths += 1
+            self.records.cuts += 1
+            must(self.deaths < MOST_DEATHS, f"killed for ever by {self.killers}")
+            self.replicas.remove(replica)
+            replica.task.cancel()
+            self._start(self._tasks)
+
     def _start(self, tasks: asyncio.TaskGroup) -> None:
-        source = FakeGroupSource(self.group, self.faults, f"m{len(self.happened)}", drain=5.0)
+        source = self.wiring.source(self, f"m{len(self.happened)}")
         engine = self._engine(source)
         self.replicas.append(Replica(engine, source, tasks.create_task(engine.run())))
 
-    def _engine(self, source: FakeGroupSource) -> Engine:
+    def _engine(self, source: Source) -> Engine:
         world = World(
             monotonic=self.now,
             wall=lambda: EPOCH + self.now(),
@@ -207,6 +193,7 @@ class GroupHistory:
         plan = LogPlan(
             "orders", "id", True, source, "fn", self.options,
             on_failure=[DestinationPlan("dead", opening(self.destination))],
+            filters=FilterSet([PASSING], self.wiring.keys) if self.filters else None,
         )  # fmt: skip
         targets = {"fn": TargetPlan("fn", opening(GroupFunction(self, source)))}
         return Engine(EnginePlan({"orders": plan}, targets, 10**6), StatusBoard(world.wall), world, grace=45.0)
@@ -225,11 +212,20 @@ class GroupHistory:
             self.group.away_until = self.now() + self.chance.choice([2.0, 20.0, 60.0])
         elif event == "more partitions" and len(self.group.shards) < 6:
             self.group.add()
+        elif event == "trade" and len(self.group.shards) > 1:
+            self._trade(*self.chance.sample(list(self.group.shards), 2))
+            return
         elif event == "text lost":
             self._lose_text(self.chance.choice(list(self.group.shards)))
         else:
             return
         self.faults.fired[event] += 1
+
+    def _trade(self, lane: str, other: str) -> None:
+        is_busy = bool(self.records.active[lane] or self.records.active[other])
+        if self.group.trade(lane, other):
+            self.faults.fired["trade"] += 1
+            self.faults.fired["trade while a batch is out"] += is_busy
 
     async def _disturb_one(self, tasks: asyncio.TaskGroup, event: str, replica: Replica) -> None:
         if event == "pause":
@@ -257,6 +253,14 @@ class GroupHistory:
         self.oracle.text_lost(lane)
         self.records.cuts += (self.options.maximum_retry_attempts or 0) + 1
 
+    async def _long_ago(self) -> None:
+        """What a mapping that begins with what comes never sees."""
+        if self.latest:
+            for _ in range(5):
+                self._put()
+            self.oracle.long_ago()
+            await asyncio.sleep(1.0)
+
     async def _produce(self) -> None:
         for _ in range(self.chance.choice([10, 40, 90])):
             self._put()
@@ -270,13 +274,17 @@ class GroupHistory:
     def _put(self) -> None:
         chance = self.chance
         lane, key = chance.choice(list(self.group.shards)), f"k{chance.randrange(self.keys)}"
-        too_large = chance.random() < 0.02
+        if self.filters and chance.random() < 0.2:
+            key = FILTERED
+        too_large = chance.random() < self.large
         entry = self.group.put(lane, key, skip=chance.choice([0, 0, 0, 1, 50]), too_large=too_large)
-        self.records.accepted(entry)
+        self.oracle.accepted(entry)
         self.faults.fired["too large"] += too_large
         if chance.random() < 0.03:
             self.faults.fired["poison"] += 1
             self.poison.add(entry.id)
+        if len(self.killers) < self.most_killers and not too_large and chance.random() < 0.1:
+            self.killers.add(entry.id)
 
     async def _finished(self) -> None:
         start = self.now()

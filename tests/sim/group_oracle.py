@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from esm.checkpoint import LaneRow
 from esm.core.log.packing import unpack
+from esm.sources.kafka.start import without_origin
 from esm.testing.group.fake import FakeGroup, FakeMember, Position
 from esm.testing.log.fake import Entry
 from sim.history import must
-from sim.log_oracle import LogOracle, is_settled
+from sim.log_oracle import FILTERED, LogOracle, is_settled
 
 
 @dataclass(slots=True)
@@ -25,10 +26,26 @@ class GroupOracle:
     excused: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     blind: set[str] = field(default_factory=set)
+    latest: bool = False
+    old: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
+    moment: float | None = None
+
+    def accepted(self, entry: Entry) -> None:
+        """A partition has it. What no filter lets pass is finished by that."""
+        self.records.accepted(entry)
+        if entry.key == FILTERED:
+            self.elsewhere.add(entry.id)
+
+    def long_ago(self) -> None:
+        """The mapping begins with what comes, so what is there already is nothing to it."""
+        self.latest, self.old = True, set(self.records.entries)
+        self.elsewhere |= self.old
 
     def starts(self, ids: list[str], since: int | None) -> None:
         """The engine that was given the partition under that number gives the function these."""
         again = [id_ for id_ in ids if id_ in self.records.finished and id_ not in self.excused | self.elsewhere]
+        must(not self.old.intersection(ids), f"{ids}: from before the mapping began")
         must(not again or not self._is_current(since, ids), f"{again} were finished and committed, and come again")
         self.records.starts(ids)
 
@@ -45,7 +62,9 @@ class GroupOracle:
         """The coordinator took a commit."""
         must(self.group.owners.get(lane) is member, f"{lane} is not {member.name}'s to commit")
         self.blind.discard(lane)
-        row = unpack(position.text, "id", lane, position.offset - 1)
+        if self.latest and lane not in self.begun:
+            self._begins(lane, position.offset)
+        row = unpack(without_origin(position.text), "id", lane, position.offset - 1)
         must(isinstance(row, LaneRow), "a text that nobody can read")
         if isinstance(row, LaneRow):
             self.records.committed(row)
@@ -64,7 +83,7 @@ class GroupOracle:
     def uncommitted(self, lane: str) -> list[str]:
         """What is finished, and nobody knows who comes next."""
         position = self.group.position(lane)
-        row = unpack(position.text, "id", lane, position.offset - 1)
+        row = unpack(without_origin(position.text), "id", lane, position.offset - 1)
         checkpoint = row.checkpoint if isinstance(row, LaneRow) else None
         return [
             entry.id
@@ -92,6 +111,17 @@ class GroupOracle:
         """A destination has them, from whoever had the partition when it was asked."""
         self.records.given_up(ids, condition)
         self.elsewhere.update(ids)
+
+    def _begins(self, lane: str, offset: int) -> None:
+        """What came before the mapping had begun anywhere may be passed over; nothing later."""
+        self.begun.add(lane)
+        now = self.group.epoch + self.group.now()
+        self.moment = now if self.moment is None else self.moment
+        skipped = [each for each in self.records.by_shard[lane] if each.position < offset]
+        skipped = [each for each in skipped if each.id not in self.records.finished]
+        late = [each.id for each in skipped if each.arrived > self.moment]
+        must(not late, f"{late} came when the mapping had begun, and are passed over")
+        self.gone(skipped)
 
     @property
     def _may_be_unwritten(self) -> bool:

@@ -28,7 +28,7 @@ from sim.history import EPOCH, must
 from sim.log_oracle import FILTERED, LogOracle
 from sim.log_world import FakeDestination, FaultyStore, LogFunction
 
-_PASSING = '{"key": [{"anything-but": "%s"}]}' % FILTERED  # noqa: UP031 - JSON has braces of its own
+PASSING = '{"key": [{"anything-but": "%s"}]}' % FILTERED  # noqa: UP031 - JSON has braces of its own
 
 FOREVER = 2 * 24 * 3600.0
 MOST_DEATHS = 60
@@ -129,7 +129,7 @@ class LogHistory:
         plan = LogPlan(
             "orders", "id", True, FakeLogSource(self.log, self.faults, self.start), "fn", self.options,
             on_failure=[DestinationPlan("dead", opening(self.destination))],
-            filters=FilterSet([_PASSING], DataKeys()) if self.filters else None,
+            filters=FilterSet([PASSING], DataKeys()) if self.filters else None,
         )  # fmt: skip
         return Engine(
             EnginePlan(

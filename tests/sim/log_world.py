@@ -119,9 +119,10 @@ class Told(Protocol):
 class FakeDestination:
     """Takes notices, mostly."""
 
-    def __init__(self, oracle: Told, faults: Faults) -> None:
+    def __init__(self, oracle: Told, faults: Faults, ids: Callable[[bytes], list[str]] = json.loads) -> None:
         self._oracle = oracle
         self._faults = faults
+        self._ids = ids
         self._outage = Outages(faults, "destination outage")
 
     async def deliver(self, notice: Notice) -> None:
@@ -129,7 +130,7 @@ class FakeDestination:
         if self._outage.is_on() or self._faults.hit("destination fails"):
             raise Undeliverable("scripted")
         condition = notice.document["requestContext"]["condition"]
-        self._oracle.given_up(json.loads(notice.event), condition)
+        self._oracle.given_up(self._ids(notice.event), condition)
         await asyncio.sleep(self._faults.chance.uniform(0.001, 2.0))
         if self._faults.hit("destination answer lost"):
             raise Undeliverable("the answer was lost on its way")

@@ -32,7 +32,7 @@ from sim.log_history import opening
 from sim.log_world import FaultyStore, LogFunction
 from sim.table_oracle import TableOracle, numbers_of
 
-FOREVER = 2 * 24 * 3600.0
+FOREVER = 4 * 3600.0
 
 FAULTS = (
     "call throttled", "service error", "service answer lost", "slow service", "throttled", "unreachable",

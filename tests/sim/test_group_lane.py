@@ -28,6 +28,17 @@ async def play_calm(seed: int) -> None:
     await GroupHistory(seed).play_calm()
 
 
+async def play_trading(seed: int) -> int:
+    """How often a batch was out meanwhile."""
+    history = GroupHistory(seed, maximum_retry_attempts=3)
+    await history.play_trading()
+    return history.faults.fired["trade while a batch is out"]
+
+
+async def play_killers(seed: int) -> int:
+    return await GroupHistory(seed).play_killers()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_nothing_lost_nothing_overtakes_no_commit_too_far(first: int) -> None:
@@ -41,6 +52,24 @@ def test_partitions_that_move_in_peace_bring_no_duplicate() -> None:
     for seed in range(SEEDS // 2):
         with noted(seed):
             loop.run(play_calm(seed))
+
+
+@pytest.mark.timeout(600)
+def test_budgets_are_kept_exactly_while_partitions_are_traded() -> None:
+    busy = 0
+    for seed in range(SEEDS // 10):
+        with noted(seed):
+            busy += loop.run(play_trading(seed))
+    assert busy > SEEDS // 10
+
+
+@pytest.mark.timeout(600)
+def test_records_that_kill_whoever_sends_them_end_in_the_destination() -> None:
+    deaths = 0
+    for seed in range(SEEDS // 10):
+        with noted(seed):
+            deaths += loop.run(play_killers(seed))
+    assert deaths > SEEDS // 10
 
 
 def test_every_fault_has_fired() -> None:

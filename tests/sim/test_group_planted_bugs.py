@@ -1,6 +1,6 @@
 """The test of the tests: what goes wrong where partitions move, planted once, must be seen."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -8,9 +8,10 @@ from msgspec import structs
 
 from esm.checkpoint import Budget, Checkpoint
 from esm.core.log import packing
-from esm.core.log.ledger import Ledger
+from esm.core.log.ledger import Keeps, LaneRule, Ledger
 from esm.core.log.parts import Part
-from esm.model import Lane
+from esm.model import Lane, Record
+from esm.runtime.log import lane as log_lane
 from esm.runtime.log.group import GroupMapping
 from esm.testing import loop
 from esm.testing.group.fake import FakeGroup, FakeMember, Position
@@ -42,6 +43,15 @@ async def _play_short(history: GroupHistory) -> None:
     history.faults.rates.clear()
     history.forever = 1800.0
     await history.play()
+
+
+async def _play_trading(history: GroupHistory) -> None:
+    history.forever = 7200.0
+    await history.play_trading()
+
+
+async def _play_killers(history: GroupHistory) -> None:
+    await history.play_killers()
 
 
 def seen(how: Callable[[GroupHistory], Any] = _play, **fixed: Any) -> bool:
@@ -158,10 +168,61 @@ def test_a_call_sent_again_without_a_place_for_its_budget(monkeypatch: pytest.Mo
     assert seen(_play_failing, maximum_retry_attempts=3, batch_size=1, bisect=False, parallelization_factor=10)
 
 
-@pytest.mark.parametrize("how", [_play, _play_calm, _play_failing, _play_short])
+@pytest.mark.timeout(300)
+def test_a_budget_that_is_forgotten_where_a_partition_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that fails while its partition is traded has failed once more, whoever tries it next."""
+    checkpoint = Ledger.checkpoint
+
+    def careless(self: Ledger, *, clean: bool) -> Checkpoint:
+        honest = checkpoint(self, clean=clean)
+        return structs.replace(honest, parts=tuple(Budget() for _ in honest.parts)) if clean else honest
+
+    monkeypatch.setattr(Ledger, "checkpoint", careless)
+    assert seen(_play_trading, maximum_retry_attempts=3)
+
+
+@pytest.mark.timeout(300)
+def test_records_that_kill_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written down before it is sent: whoever comes next does not know what killed the last."""
+    budget = packing._budget
+    monkeypatch.setattr(packing, "_budget", lambda _, since: budget(Budget(), since))
+    assert seen(_play_killers)
+
+
+@pytest.mark.timeout(300)
+def test_filters_that_a_lane_loses_when_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Careless(Ledger):
+        def __init__(self, checkpoint: Checkpoint, rule: LaneRule, keeps: Keeps | None = None) -> None:
+            super().__init__(checkpoint, rule, keeps if checkpoint.at in {None, -1} else None)
+
+    monkeypatch.setattr(log_lane, "Ledger", Careless)
+    assert seen()
+
+
+@pytest.mark.timeout(300)
+def test_what_is_filtered_and_never_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offset stays below the first record that no filter lets pass."""
+
+    def careless(self: Ledger, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+        return [record for record in records if self._keeps is None or self._keeps(record)], ()
+
+    monkeypatch.setattr(Ledger, "_sifted", careless)
+    assert seen(_play_short)
+
+
+@pytest.mark.timeout(300)
+def test_a_partition_that_begins_with_what_comes_when_it_is_found_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What came to a new partition before somebody looked is passed over."""
+    monkeypatch.setattr(FakeGroup, "since_beginning", lambda self, lane, _: self.end(lane))
+    assert seen(_play)
+
+
+@pytest.mark.parametrize("how", [_play, _play_calm, _play_failing, _play_short, _play_trading, _play_killers])
 def test_the_seeds_pass_without_a_bug(how: Callable[[GroupHistory], Any]) -> None:
     async def play(seed: int) -> None:
         await how(GroupHistory(seed))
 
-    for seed in range(40):
+    for seed in range(20):
         loop.run(play(seed))

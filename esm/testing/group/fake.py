@@ -29,6 +29,14 @@ class Position:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is kept beside every position of a mapping that began with what came: when, and over how many."""
+
+    time: float
+    partitions: int
+
+
 class Fenced(Exception):
     """Whoever asks is not a member any more."""
 
@@ -107,9 +115,11 @@ class FakeGroup:
         self.since: dict[str, int] = {}
         self.changed = asyncio.Event()
         self.away_until = 0.0
+        self.began: Beginning | None = None
         self.committed: Callable[[FakeMember, str, Position], None] = lambda *_: None
         self.ended: Callable[[FakeMember, str, bool], None] = lambda *_: None
         self._assigned = 0
+        self._traded: dict[str, FakeMember] = {}
         self._woken = asyncio.Event()
         for _ in range(partitions):
             self.add()
@@ -163,6 +173,14 @@ class FakeGroup:
         """What is kept for a partition; nothing stands for its beginning."""
         return self.positions.get(lane, Position(0))
 
+    def since_beginning(self, lane: str, began: Beginning) -> int:
+        """The offset of what came to a partition since then; everything, if it was added later."""
+        place = list(self.shards).index(lane)
+        if place >= began.partitions:
+            return 0
+        later = (entry.position for entry in self.shards[lane].entries if entry.arrived >= began.time)
+        return next(later, self.end(lane))
+
     def commit(self, member: FakeMember, lane: str, position: Position) -> None:
         """Raises `Fenced`; whether the member has the partition is not asked, as by a real coordinator."""
         if member not in self.members:
@@ -191,6 +209,15 @@ class FakeGroup:
             raise Fenced
         member.beaten = self.now()
 
+    def trade(self, lane: str, other: str) -> bool:
+        """The members that have these two are to have each other's; False if one has both, or nobody."""
+        mine, yours = self.owners.get(lane), self.owners.get(other)
+        if mine is None or yours is None or mine is yours:
+            return False
+        self._traded = {lane: yours, other: mine}
+        self.kick()
+        return True
+
     def kick(self) -> None:
         """Something changed that the coordinator has to see to."""
         self._woken.set()
@@ -215,6 +242,8 @@ class FakeGroup:
 
     async def _rebalance(self) -> None:
         wanted = shared_out(self.shards, self.members, self.owners)
+        wanted |= {lane: owner for lane, owner in self._traded.items() if owner in self.members}
+        self._traded = {}
         moved = [lane for lane, owner in self.owners.items() if wanted.get(lane) is not owner]
         if not moved and wanted == self.owners:
             return

@@ -16,7 +16,7 @@ from esm.errors import Awaited, Disconnected, LostLease, StoreFailed
 from esm.model import Lane, LogPage, Record, Rejected
 from esm.testing.faults import Faults
 from esm.testing.group import fake
-from esm.testing.group.fake import FakeGroup, FakeMember, Fenced
+from esm.testing.group.fake import Beginning, FakeGroup, FakeMember, Fenced
 from esm.testing.log.fake import Entry, FakeLogCodec, Shard
 
 
@@ -34,6 +34,11 @@ class Process:
     def go_on(self) -> None:
         """As SIGCONT does."""
         self._runs.set()
+
+    @property
+    def runs(self) -> bool:
+        """It is not stopped."""
+        return self._runs.is_set()
 
     async def running(self) -> None:
         """Returns once it runs."""
@@ -66,6 +71,7 @@ class FakeGroupRows:
         except Fenced:
             link.fenced()
             raise LostLease(f"{new.lane}: no member any more") from None
+        link.group.began = link.group.began or link.began
         self._seen.pop(new.lane, None)
         await link.latency()
         if link.faults.hit("commit answer lost"):
@@ -85,11 +91,13 @@ class FakeGroupRows:
         return self._seen[lane][1]
 
     def _position(self, lane: str) -> fake.Position:
-        """The group's; before it has any, the beginning or, of partitions that were there by then, the end."""
-        server = self._link.group
-        if self._link.latest and not server.positions:
-            return fake.Position(server.end(lane))
-        return server.position(lane)
+        """The group's; before it has any, the beginning or, if the mapping begins with what comes, that."""
+        link, server = self._link, self._link.group
+        if not link.latest or lane in server.positions:
+            return server.position(lane)
+        now = Beginning(server.epoch + server.now(), len(server.shards))
+        link.began = server.began or link.began or now
+        return fake.Position(server.since_beginning(lane, link.began))
 
     def _read(self, scope: str, lane: str) -> LaneRow:
         position = self._position(lane)
@@ -170,6 +178,7 @@ class Link:
     process: Process
     member: FakeMember
     latest: bool
+    began: Beginning | None = None
     rows: FakeGroupRows = field(init=False)
 
     def __post_init__(self) -> None:
