@@ -3,14 +3,16 @@
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from esm.checkpoint import Position
 from esm.clients.aws import AwsOptions
+from esm.clients.kafka import access
 from esm.clients.kafka.asking import END, OLDEST, Committed
 from esm.errors import Disconnected
 from esm.model import Lane
@@ -203,11 +205,17 @@ class ThreadedSource:
         return self._group.now()
 
 
+async def _here(what: Callable[..., Any], *given: Any) -> Any:
+    """Instead of a thread that nobody has turns with."""
+    return what(*given)
+
+
 @contextmanager
 def instead_of_brokers() -> Iterator[None]:
     """Every `ThreadedSource` asks its fake group, in turns."""
     with (
         in_turns(),
+        patch.object(access, "asyncio", SimpleNamespace(to_thread=_here)),
         patch.object(module, "Poller", lambda *given, **named: _joining.get().poller(*given, **named)),
         patch.object(module, "Positions", lambda *given: _joining.get().questions(*given)),
     ):
