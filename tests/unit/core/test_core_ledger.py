@@ -17,7 +17,7 @@ from esm.checkpoint import Budget, Checkpoint, LaneRow, Span
 from esm.core.log import checkpoints
 from esm.core.log.judging import LogVerdict, Reports, RetryRule, judge_log
 from esm.core.log.ledger import MOST_OWNERS, MOST_PAST_MARK, LaneRule, Ledger
-from esm.core.log.packing import HEADROOM, pack, part_size, unpack
+from esm.core.log.packing import HEADROOM, most_records, pack, part_size, unpack
 from esm.core.log.parts import Owner, Part
 from esm.core.partial import offset_id
 from esm.model import Errored, LogPage, Outcome, Record, Rejected, Returned
@@ -312,6 +312,13 @@ def test_without_a_limit_of_retries_nobody_waits() -> None:
         fail(ledger, owner, RetryRule())
         assert ledger.has_place(owner)
     assert len(ledger.checkpoint(clean=False).parts) == 1
+
+
+@pytest.mark.parametrize(("upto", "extent"), [(2000, 1024), (2024, 2048), (1100, 128)])
+def test_a_batch_is_as_large_as_can_be_written_down_so_far_above_the_mark(upto: int, extent: int) -> None:
+    ledger = cramped(Checkpoint(1000), room=300, size=200, factor=2)
+    ledger.admit(page(*(f"{1001 + number}{chr(97 + number % 26)}" for number in range(90)), upto=upto), 0.0)
+    assert len(ledger.take(1).first.records) == most_records(extent, 300) < 90
 
 
 def test_what_came_back_keeps_the_place_it_had() -> None:
