@@ -178,12 +178,20 @@ _ORDERS = {
 }
 
 
+async def own_failure() -> None:
+    await asyncio.sleep(0)
+    raise KeyError("its own")
+
+
 async def obey_async(event: Event, _: Any) -> Any:
     match event["do"]:
         case "cancel_itself":
             raise asyncio.CancelledError
         case "own_timeout":
             raise TimeoutError("its own")
+        case "own_group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(own_failure())
         case "system_exit":
             sys.exit(3)
         case "unserializable":

@@ -61,7 +61,7 @@ class CoroutineTarget:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
-            if _is_being_cancelled():
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise
             return timed_out(self._timeout) if clock.expired() else raised(error)
         return returned(result)

@@ -263,6 +263,7 @@ async def test_the_context_is_lambdas(function: str) -> None:
     [
         ("cancel_itself", "CancelledError (handlers.py:"),
         ("own_timeout", "TimeoutError: its own (handlers.py:"),
+        ("own_group", "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception) (taskgroups.py:"),
         ("system_exit", "SystemExit: 3 (handlers.py:"),
         ("unserializable", "Runtime.MarshalError: "),
     ],
