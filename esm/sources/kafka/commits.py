@@ -1,7 +1,8 @@
 """What the thread of the consumer commits: one request for all that was asked since the last one.
 
 A commit is sent without waiting, so that reading goes on while a coordinator is slow. In a rebalance no answer
-comes before the rebalance goes on, so there it is sent again, and waited for.
+comes before the rebalance goes on, so there it is sent again, and waited for. The client tries the first one again
+all the same, maybe later than what follows: nothing newer is sent before its answer, or positions would go back.
 """
 
 from collections import deque
@@ -46,11 +47,12 @@ class Commits:
         self._waiting: deque[Asked] = deque()
         self._sent: dict[int, Asked] = {}
         self._since = 0.0
+        self._is_on_its_way = False
 
     @property
     def is_idle(self) -> bool:
         """Nothing is asked or on its way."""
-        return not self._waiting and not self._sent
+        return not self._waiting and not self._sent and not self._is_on_its_way
 
     def ask(self, asked: Asked) -> None:
         """To be sent soon. One at a time for each partition."""
@@ -59,9 +61,11 @@ class Commits:
     def send(self, consumer: Consumer) -> None:
         """What was asked, if nothing is on its way."""
         now = self._monotonic()
-        if self._sent and now - self._since > _PATIENCE:
-            self.fail(StoreFailed(f"the group's coordinator did not answer within {_PATIENCE:g} s"))
-        if self._sent:
+        if now - self._since > _PATIENCE:
+            self._is_on_its_way = False
+            if self._sent:
+                self.fail(StoreFailed(f"the group's coordinator did not answer within {_PATIENCE:g} s"))
+        if self._sent or self._is_on_its_way:
             return
         self._take()
         if not (places := self._places()):
@@ -70,27 +74,26 @@ class Commits:
         try:
             consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as raised:
-            self.answered(raised.args[0], places)
+            self._settle(raised.args[0], places)
+        else:
+            self._is_on_its_way = True
 
     def answered(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
         """As `on_commit` is called: maybe for what was sent again and answered already."""
-        for place in places:
-            asked = self._sent.get(place.partition)
-            if asked is not None and _is_same(asked.place, place):
-                del self._sent[place.partition]
-                asked.done(_outcome(place.error or error))
+        self._is_on_its_way = False
+        self._settle(error, places)
 
     def finish(self, consumer: Consumer) -> None:
-        """All of it, and waits for the answer. What was on its way is sent once more, which changes nothing."""
+        """All of it, and waits for the answer. What was on its way is sent once more."""
         self._take()
         if not (places := self._places()):
             return
         try:
             answers = consumer.commit(offsets=places, asynchronous=False) or ()
         except KafkaException as raised:
-            self.answered(raised.args[0], places)
+            self._settle(raised.args[0], places)
         else:
-            self.answered(None, answers)
+            self._settle(None, answers)
 
     def give_up(self, partitions: Container[int]) -> None:
         """These are not ours any more: nobody waits for their answers, which would not help.
@@ -111,6 +114,13 @@ class Commits:
             asked.done(why)
         self._sent.clear()
         self._waiting.clear()
+
+    def _settle(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        for place in places:
+            asked = self._sent.get(place.partition)
+            if asked is not None and _is_same(asked.place, place):
+                del self._sent[place.partition]
+                asked.done(_outcome(place.error or error))
 
     def _places(self) -> list[TopicPartition]:
         return [asked.place for asked in self._sent.values()]

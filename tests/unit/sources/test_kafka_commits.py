@@ -83,3 +83,30 @@ def test_at_the_end_everybody_is_told_once() -> None:
     bench.commits.fail(StoreFailed("the group was left"))
     bench.commits.fail(StoreFailed("the group was left"))
     assert [type(outcome) for outcome in bench.outcomes] == [StoreFailed, StoreFailed]
+
+
+def test_what_was_sent_again_in_a_rebalance_has_to_be_answered_before_anything_newer_is_sent() -> None:
+    """The client tries the first one again by itself, maybe only after what follows: positions would go back."""
+    bench = Bench()
+    first = bench.ask(0, 5)
+    bench.send()
+    bench.commits.finish(bench.consumer)
+    assert bench.outcomes == [None]
+    bench.ask(0, 7)
+    bench.send()
+    assert bench.consumer.committed == [("sent", {0: 5}), ("waited for", {0: 5})]
+    assert not bench.commits.is_idle
+    bench.commits.answered(None, [first])
+    bench.send()
+    assert bench.consumer.committed[2:] == [("sent", {0: 7})]
+
+
+def test_for_such_an_answer_nobody_waits_longer_than_for_any_other() -> None:
+    bench = Bench()
+    bench.ask(0, 5)
+    bench.send()
+    bench.commits.finish(bench.consumer)
+    bench.ask(0, 7)
+    bench.now = 30.1
+    bench.send()
+    assert bench.consumer.committed[2:] == [("sent", {0: 7})]
