@@ -27,7 +27,7 @@ SEED = int(os.environ.get("SOAK_SEED", "2"))
 
 _PARTITIONS = 3
 _PER_SECOND = 5  # at least, as far as the numbers of a unit go
-_LONGEST_SILENCE = 40.0 + 0.3 * SECONDS  # the longer, the likelier that one owner after another is killed or held
+_LONGEST_SILENCE = 45.0
 _REST = 240.0
 
 
