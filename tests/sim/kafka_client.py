@@ -1,7 +1,6 @@
 """A consumer as librdkafka's, over a `FakeGroup`: it calls back only while it is polled, in the thread that polls.
 
-Rebalances are served in a poll, a commit that was sent is answered in one, and what a poll returns may be of a
-partition that is not ours any more.
+Rebalances are served in a poll, and what a poll returns may be of a partition that is not ours any more.
 """
 
 import asyncio
@@ -55,7 +54,6 @@ class GroupConsumer:
         self._delivered: dict[str, int] = {}
         self._generation = 0
         self._is_closed = self._is_out = False
-        self._answers: deque[tuple[int | None, list[TopicPartition]]] = deque()
         self._at: dict[str, int] = {}
         self._ends: dict[str, int] = {}
 
@@ -92,9 +90,6 @@ class GroupConsumer:
 
     def _serve(self) -> None:
         """What a poll does besides."""
-        while self._answers:
-            code, places = self._answers.popleft()
-            self._callbacks["on_commit"](None if code is None else KafkaError(code), places)
         held, leaving = self._member.held, self._member.leaving
         if lost := [lane for lane, number in self._delivered.items() if held.get(lane) != number]:
             self._taken(lost)
@@ -203,21 +198,18 @@ class GroupConsumer:
     # Committing
 
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> Sequence[TopicPartition]:
-        """One that is sent arrives a little later, whatever has become of us."""
-        chance = self._faults.chance
+        """One that is only sent arrives when it will, as if it were ours of then."""
+        faults = self._faults
         if asynchronous:
-            delay = chance.uniform(0.001, 3.0 if self._faults.hit("slow call") else 0.02)
-            self._turns.later(delay, self._arrives, self._generation, offsets)
+            self._turns.later(faults.chance.uniform(0.001, 3.0), lambda: self._judged(self._generation, offsets))
             return ()
-        self._turns.pause(chance.uniform(0.001, 0.05))
+        if faults.hit("commit unanswered"):
+            self._turns.pause(faults.chance.uniform(1.0, 50.0))
+            raise KafkaException(KafkaError(KafkaError._WAIT_COORD))
+        self._turns.pause(faults.chance.uniform(0.001, 3.0 if faults.hit("slow call") else 0.05))
         if (code := self._judged(self._generation, offsets)) is not None:
             raise KafkaException(KafkaError(code))
         return offsets
-
-    def _arrives(self, generation: int, places: list[TopicPartition]) -> None:
-        if self._faults.hit("commit unanswered"):
-            return
-        self._answers.append((self._judged(generation, places), places))
 
     def _judged(self, generation: int, places: list[TopicPartition]) -> int | None:
         """By the coordinator: the code of its refusal."""

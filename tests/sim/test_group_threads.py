@@ -14,6 +14,7 @@ from confluent_kafka import Consumer
 
 from esm.core.filtering.sources import KAFKA
 from esm.model import RebalanceKind
+from esm.sources.kafka.commits import Commits
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.poller import Poller
 from esm.sources.kafka.rows import GroupRows
@@ -124,13 +125,26 @@ def test_planted_no_commit_while_lanes_drain(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.timeout(300)
+def test_planted_commits_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client may send one again after a newer one: the position goes back."""
+
+    def careless(self: Commits, consumer: Consumer) -> None:
+        for asked in self._take().values():
+            consumer.commit(offsets=[asked.place], asynchronous=True)
+            asked.done(None)
+
+    monkeypatch.setattr(Commits, "send", careless)
+    assert sees(play_calm, 40)
+
+
+@pytest.mark.timeout(300)
 def test_planted_a_thread_that_commits_what_is_not_ours_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(self: Poller, consumer: Consumer, numbers: Collection[int]) -> None:
         self.readings.drop(consumer, numbers)
 
     monkeypatch.setattr(Poller, "_drop", careless)
     monkeypatch.setattr(GroupRows, "left", lambda *_: None)
-    assert sees(play, 40)
+    assert sees(play, 200)
 
 
 @pytest.mark.timeout(300)
@@ -141,4 +155,4 @@ def test_planted_rows_that_are_remembered_from_an_earlier_assignment(monkeypatch
 
     monkeypatch.setattr(GroupRows, "left", forgetful)
     monkeypatch.setattr(GroupRows, "_begin", lambda self, lanes: self._ours.update(dict.fromkeys(lanes, 0)))
-    assert sees(play, 40)
+    assert sees(play, 200)

@@ -22,6 +22,7 @@ _AT_ONCE = 1_000
 _BUSY, _IDLE = 0.01, 0.1
 _CALM = 2.0
 _LOOK_EVERY, _LOOK = 2.0, 0.5
+_SILENT_COORDINATOR = Disconnected("unreachable", "the coordinator of the group does not answer a commit")
 
 
 class Listener(Protocol):
@@ -70,9 +71,14 @@ class Poller:
         self._is_cut_off = False
         self.readings = Readings(tell, world)
         self.commits = Commits(self._owned, world.monotonic)
-        self.trouble: Disconnected | None = None
+        self._trouble: Disconnected | None = None
 
     # Called in the event loop
+
+    @property
+    def trouble(self) -> Disconnected | None:
+        """Why nothing comes from the brokers."""
+        return _SILENT_COORDINATOR if self.commits.is_stuck else self._trouble
 
     def order(self, what: Callable[[Consumer], None]) -> None:
         """Has it done by the thread, soon."""
@@ -97,7 +103,7 @@ class Poller:
     def run(self) -> None:
         """Until closed; what goes wrong is told."""
         try:
-            consumer = self._make({"on_commit": self.commits.answered, "error_cb": self._on_error})
+            consumer = self._make({"error_cb": self._on_error})
             try:
                 self._poll(consumer)
             finally:
@@ -118,7 +124,7 @@ class Poller:
         self._subscribe(consumer)
         while not self._closing:
             self._round(consumer)
-        self.commits.finish(consumer)
+        self.commits.send(consumer)
 
     def _subscribe(self, consumer: Consumer) -> None:
         consumer.subscribe(
@@ -161,12 +167,11 @@ class Poller:
             self._is_well()
 
     def _is_well(self) -> None:
-        self._is_cut_off, self.trouble = False, None
+        self._is_cut_off, self._trouble = False, None
 
     def _timeout(self) -> float:
         """A poll cannot be interrupted, so what is asked meanwhile has to wait for its end."""
-        busy = not self.commits.is_idle or self._world.monotonic() - self._last_busy < _CALM
-        return _BUSY if busy else _IDLE
+        return _BUSY if self._world.monotonic() - self._last_busy < _CALM else _IDLE
 
     def _note_busy(self) -> None:
         self._last_busy = self._world.monotonic()
@@ -181,7 +186,7 @@ class Poller:
             elif error.fatal() or is_lasting(error):
                 self._tell(self._listener.failed, problem_of(error))
             else:
-                self.trouble = problem_of(error)
+                self._trouble = problem_of(error)
 
     def _mend(self, consumer: Consumer, message: Message) -> None:
         number: int = message.partition()  # type: ignore[assignment]
@@ -192,16 +197,16 @@ class Poller:
 
     def _on_error(self, error: KafkaError) -> None:
         """Of no partition: brokers that cannot be reached or do not let us in."""
-        problem, known = problem_of(error), self.trouble
+        problem, known = problem_of(error), self._trouble
         if error.fatal():
             self._tell(self._listener.failed, problem)
         elif problem.lasting:
-            self._is_cut_off, self.trouble = True, problem
+            self._is_cut_off, self._trouble = True, problem
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._is_cut_off = True  # which says less than why they do not let us in
-            self.trouble = known or problem
+            self._trouble = known or problem
         elif self._is_cut_off and error.code() in OF_ONE_BROKER and not (known and known.lasting):
-            self.trouble = problem
+            self._trouble = problem
 
     # Rebalances
 
@@ -230,10 +235,10 @@ class Poller:
         """Commits what the lanes finish, until they are gone or our patience ends."""
         until = self._world.monotonic() + self._patience
         while not gone.is_set() and not self._closing and self._world.monotonic() < until:
-            self.commits.finish(consumer)
+            self.commits.send(consumer)
             self._wakeup.wait(_IDLE)
             self._wakeup.clear()
-        self.commits.finish(consumer)
+        self.commits.send(consumer)
 
     def _drop(self, consumer: Consumer, numbers: Collection[int]) -> None:
         self._owned -= set(numbers)

@@ -17,8 +17,10 @@ class ScriptedConsumer:
         self.queue: deque[Message] = deque()
         self.assigned: dict[int, int] = {}
         self.paused: set[int] = set()
-        self.committed: list[tuple[str, dict[int, int]]] = []
+        self.committed: list[dict[int, int]] = []
+        self.on_commit: Callable[[], None] = lambda: None
         self.refusal: int | None = None
+        self.refused: dict[int, Any] = {}
         self.bounds = (0, 1000)
         self.is_down = False
         self.closed = False
@@ -64,18 +66,13 @@ class ScriptedConsumer:
         if self.is_down:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
-    def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> list[TopicPartition] | None:
-        how = "sent" if asynchronous else "waited for"
-        self.committed.append((how, {place.partition: place.offset for place in offsets}))
-        if asynchronous:
-            return None
+    def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> list[TopicPartition]:
+        assert not asynchronous, "the client may try it again after a newer one"
+        self.committed.append({place.partition: place.offset for place in offsets})
+        self.on_commit()
         if self.refusal is not None:
             raise KafkaException(KafkaError(self.refusal))
-        return offsets
-
-    def answer(self, *places: TopicPartition, error: int | None = None) -> None:
-        """What a poll does once the coordinator has answered."""
-        self.callbacks["on_commit"](None if error is None else KafkaError(error), list(places))
+        return [self.refused.get(place.partition, place) for place in offsets]
 
     def assign(self, *partitions: int) -> None:
         self.group["on_assign"](self, [TopicPartition(TOPIC, number) for number in partitions])

@@ -11,15 +11,14 @@ from esm.sources.kafka.commits import Asked, Commits
 
 class Bench:
     def __init__(self) -> None:
-        self.now = 0.0
         self.consumer: Any = ScriptedConsumer()
+        self.now = 0.0
         self.commits = Commits({0, 1}, lambda: self.now)
         self.outcomes: list[Any] = []
 
-    def ask(self, partition: int, offset: int, text: str = "text") -> TopicPartition:
-        place = TopicPartition(TOPIC, partition, offset, text)
+    def ask(self, partition: int, offset: int) -> None:
+        place = TopicPartition(TOPIC, partition, offset, "text")
         self.commits.ask(Asked(place, self.outcomes.append))
-        return place
 
     def send(self) -> None:
         self.commits.send(self.consumer)
@@ -28,85 +27,90 @@ class Bench:
 class Refused:
     """An answer for one partition of several."""
 
-    def __init__(self, place: TopicPartition, code: int) -> None:
-        self.partition, self.offset, self.metadata = place.partition, place.offset, place.metadata
+    def __init__(self, partition: int, code: int) -> None:
+        self.partition = partition
         self.error = KafkaError(code)
 
 
-def test_an_answer_belongs_to_the_text_too() -> None:
-    """What is used up of retries changes while the offset stays: an old answer says nothing of the new text."""
+def test_what_was_asked_goes_together() -> None:
     bench = Bench()
-    bench.ask(0, 5, "one failure")
+    bench.ask(0, 5)
+    bench.ask(1, 6)
     bench.send()
-    bench.now = 31.0
-    bench.ask(0, 5, "two failures")
     bench.send()
-    bench.outcomes.clear()
-    bench.ask(0, 5, "two failures")
+    assert bench.consumer.committed == [{0: 5, 1: 6}]
+    assert bench.outcomes == [None, None]
+
+
+def test_of_one_partition_the_last_word_counts() -> None:
+    """Who asked earlier has given up waiting."""
+    bench = Bench()
+    bench.ask(0, 5)
+    bench.ask(0, 7)
     bench.send()
-    bench.commits.answered(None, [TopicPartition(TOPIC, 0, 5, "one failure")])
-    assert bench.outcomes == []
-    bench.commits.answered(None, [TopicPartition(TOPIC, 0, 5, "two failures")])
+    assert bench.consumer.committed == [{0: 7}]
     assert bench.outcomes == [None]
 
 
 def test_each_partition_has_its_own_answer() -> None:
     bench = Bench()
-    first, second = bench.ask(0, 5), bench.ask(1, 6)
+    bench.ask(0, 5)
+    bench.ask(1, 6)
+    bench.consumer.refused = {0: Refused(0, KafkaError.ILLEGAL_GENERATION)}
     bench.send()
-    refused: Any = Refused(first, KafkaError.ILLEGAL_GENERATION)
-    bench.commits.answered(None, [refused, second])
     assert [type(outcome) for outcome in bench.outcomes] == [LostLease, type(None)]
 
 
-def test_an_answer_that_does_not_come_is_a_failure_after_half_a_minute_and_the_next_is_sent() -> None:
+def test_what_is_asked_while_one_is_answered_is_sent_after_it() -> None:
     bench = Bench()
     bench.ask(0, 5)
+    bench.consumer.on_commit = lambda: bench.ask(0, 7) if len(bench.consumer.committed) == 1 else None
     bench.send()
-    bench.now = 30.0
+    assert bench.outcomes == [None]
     bench.send()
-    assert bench.outcomes == []
-    bench.now = 30.1
+    assert bench.consumer.committed == [{0: 5}, {0: 7}]
+    assert bench.outcomes == [None, None]
+
+
+def test_what_the_coordinator_did_not_take_is_not_sent_again_unless_it_is_asked_again() -> None:
+    bench = Bench()
+    bench.consumer.refusal = KafkaError.COORDINATOR_NOT_AVAILABLE
+    bench.ask(0, 5)
     bench.send()
+    bench.send()
+    assert bench.consumer.committed == [{0: 5}]
     assert [type(outcome) for outcome in bench.outcomes] == [StoreFailed]
-    assert bench.commits.is_idle
-    bench.ask(0, 7)
+
+
+def test_an_answer_that_is_owed_for_long_is_known() -> None:
+    bench = Bench()
+    known: list[bool] = []
+
+    def answers_late() -> None:
+        for bench.now in (5.0, 5.1):
+            known.append(bench.commits.is_stuck)
+
+    bench.ask(0, 5)
+    bench.consumer.on_commit = answers_late
     bench.send()
-    assert bench.consumer.committed == [("sent", {0: 5}), ("sent", {0: 7})]
+    assert known == [False, True]
+    assert not bench.commits.is_stuck
 
 
 def test_at_the_end_everybody_is_told_once() -> None:
     bench = Bench()
     bench.ask(0, 5)
-    bench.send()
     bench.ask(1, 6)
     bench.commits.fail(StoreFailed("the group was left"))
     bench.commits.fail(StoreFailed("the group was left"))
     assert [type(outcome) for outcome in bench.outcomes] == [StoreFailed, StoreFailed]
 
 
-def test_what_was_sent_again_in_a_rebalance_has_to_be_answered_before_anything_newer_is_sent() -> None:
-    """The client tries the first one again by itself, maybe only after what follows: positions would go back."""
-    bench = Bench()
-    first = bench.ask(0, 5)
-    bench.send()
-    bench.commits.finish(bench.consumer)
-    assert bench.outcomes == [None]
-    bench.ask(0, 7)
-    bench.send()
-    assert bench.consumer.committed == [("sent", {0: 5}), ("waited for", {0: 5})]
-    assert not bench.commits.is_idle
-    bench.commits.answered(None, [first])
-    bench.send()
-    assert bench.consumer.committed[2:] == [("sent", {0: 7})]
-
-
-def test_for_such_an_answer_nobody_waits_longer_than_for_any_other() -> None:
+def test_what_is_given_up_is_refused_and_the_rest_is_sent() -> None:
     bench = Bench()
     bench.ask(0, 5)
+    bench.ask(1, 6)
+    bench.commits.give_up({0})
+    assert [type(outcome) for outcome in bench.outcomes] == [LostLease]
     bench.send()
-    bench.commits.finish(bench.consumer)
-    bench.ask(0, 7)
-    bench.now = 30.1
-    bench.send()
-    assert bench.consumer.committed[2:] == [("sent", {0: 7})]
+    assert bench.consumer.committed == [{1: 6}]

@@ -129,26 +129,17 @@ async def test_the_end_of_a_partition_moves_on_over_what_is_no_record() -> None:
     assert (page.upto, page.behind) == (7, 0.0)
 
 
-def test_commits_go_together_and_one_request_at_a_time() -> None:
+def test_commits_go_together() -> None:
     bench = Bench()
 
-    def answered(consumer: ScriptedConsumer) -> None:
-        consumer.answer(TopicPartition(TOPIC, 0, 5, "text"))
+    def asks(consumer: ScriptedConsumer) -> None:
+        for partition, offset in ((0, 7), (1, 6)):
+            bench.ask(partition, offset)(consumer)
 
-    steps = [waits, answered, bench.ask(0, 7), bench.ask(1, 6), waits, bench.ask(0, 5), assign(0, 1)]
-    bench.consumer.script.extendleft(steps)
+    bench.consumer.script.extendleft([waits, asks, bench.ask(0, 5), assign(0, 1)])
     bench.run()
-    assert bench.consumer.committed[:2] == [("sent", {0: 5}), ("sent", {1: 6, 0: 7})]
+    assert bench.consumer.committed == [{0: 5}, {0: 7, 1: 6}]
     assert bench.outcomes == [None, None, None]
-
-
-def test_a_commit_under_way_is_waited_for_in_a_revocation() -> None:
-    bench = Bench()
-    bench.consumer.script.extendleft([lambda c: c.revoke(0), waits, bench.ask(0, 5), assign(0)])
-    bench.run()
-    assert bench.consumer.committed == [("sent", {0: 5}), ("waited for", {0: 5})]
-    assert bench.outcomes == [None]
-    assert bench.told.news == [("assigned", {0}), ("leaving", {0})]
 
 
 def test_what_is_committed_while_lanes_drain_is_written_before_they_go() -> None:
@@ -156,7 +147,7 @@ def test_what_is_committed_while_lanes_drain_is_written_before_they_go() -> None
     bench.told.on_leaving = lambda: bench.ask(0, 9)(bench.consumer)
     bench.consumer.script.extendleft([lambda c: c.revoke(0), assign(0)])
     bench.run()
-    assert bench.consumer.committed == [("waited for", {0: 9})]
+    assert bench.consumer.committed == [{0: 9}]
     assert bench.outcomes == [None]
 
 
@@ -182,22 +173,17 @@ async def test_after_a_revocation_nothing_is_committed_and_readers_are_told() ->
 
 
 def test_what_was_asked_before_a_partition_went_is_not_sent_once_it_is_back() -> None:
-    """A commit of another partition is on its way all the time, so that this one has to wait."""
     bench = Bench()
-    bench.told.holds = True
-    steps = [
-        lambda c: c.answer(TopicPartition(TOPIC, 1, 5, "text")),
-        assign(0),
-        lambda c: c.lose(0),
-        bench.ask(0, 9),
-        waits,
-        bench.ask(1, 5),
-        assign(0, 1),
-    ]
-    bench.consumer.script.extendleft(steps)
+
+    def asked_lost_and_back(consumer: ScriptedConsumer) -> None:
+        bench.ask(0, 9)(consumer)
+        consumer.lose(0)
+        consumer.assign(0)
+
+    bench.consumer.script.extendleft([waits, asked_lost_and_back, assign(0, 1)])
     bench.run()
-    assert bench.consumer.committed == [("sent", {1: 5})]
-    assert [type(outcome) for outcome in bench.outcomes] == [LostLease, type(None)]
+    assert bench.consumer.committed == []
+    assert [type(outcome) for outcome in bench.outcomes] == [LostLease]
 
 
 def test_on_a_loss_nothing_is_committed() -> None:
@@ -214,6 +200,23 @@ def test_on_a_loss_nothing_is_committed() -> None:
     assert bench.told.news[-1] == ("lost", {0})
 
 
+def test_a_coordinator_that_does_not_answer_is_the_reason_why_nothing_is_read() -> None:
+    bench = Bench()
+    reasons: list[str | None] = []
+
+    def answers_late() -> None:
+        until = bench.world.monotonic() + 5.0
+        while bench.world.monotonic() < until:
+            pass
+        reasons.append(bench.poller.trouble and bench.poller.trouble.reason)
+
+    bench.consumer.on_commit = answers_late
+    bench.consumer.script.extendleft([waits, bench.ask(0, 5), assign(0)])
+    bench.run()
+    assert reasons == ["the coordinator of the group does not answer a commit"]
+    assert bench.poller.trouble is None
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
@@ -227,27 +230,10 @@ def test_on_a_loss_nothing_is_committed() -> None:
 )
 def test_what_a_refusal_means(code: int, kind: type[Exception]) -> None:
     bench = Bench()
-
-    def answered(consumer: ScriptedConsumer) -> None:
-        consumer.answer(TopicPartition(TOPIC, 0, 5, "text"), error=code)
-
-    bench.consumer.script.extendleft([answered, waits, bench.ask(0, 5), assign(0)])
+    bench.consumer.refusal = code
+    bench.consumer.script.extendleft([waits, bench.ask(0, 5), assign(0)])
     bench.run()
-    assert type(bench.outcomes[0]) is kind
-
-
-def test_a_late_answer_is_not_taken_for_that_of_a_newer_commit() -> None:
-    bench = Bench()
-    known: list[int] = []
-
-    def late(consumer: ScriptedConsumer) -> None:
-        consumer.answer(TopicPartition(TOPIC, 0, 4, "text"))
-        known.append(len(bench.outcomes))
-
-    bench.consumer.script.extendleft([late, waits, bench.ask(0, 5), assign(0)])
-    bench.run()
-    assert known == [0]
-    assert bench.outcomes == [None]
+    assert [type(outcome) for outcome in bench.outcomes] == [kind]
 
 
 async def test_a_partition_with_far_too_much_is_paused_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
