@@ -39,3 +39,22 @@ def test_a_coordinator_that_refuses_is_lost_and_forgets_its_members(
     kafka_mock.coordinate(GROUP, 3)
     here.flows()
     here.finish()
+
+
+@pytest.mark.timeout(90)
+def test_a_coordinator_that_is_silent_for_a_while(scene: NewScene, kafka_mock: MockKafka) -> None:
+    """Leaders answer, but nothing can be committed: nobody goes on for long, and then it goes on where it was."""
+    kafka_mock.create("silent", 2, 3)
+    kafka_mock.coordinate(GROUP, 2)
+    for partition, leader in ((0, 1), (1, 3)):
+        kafka_mock.lead("silent", partition, leader)
+    here = scene(Topic("silent", {"bootstrap.servers": kafka_mock.bootstrap}), 2)
+    here.source = {"session_timeout": "10s"}
+    only = here.start("only")
+    here.flows()
+    kafka_mock.delay(120_000, 2)
+    until(lambda: only.lines("lane is stalled, nothing is skipped"), "the lanes stop")
+    assert "the coordinator" in only.status("orders")["last_processing_result"]
+    kafka_mock.coordinate(GROUP, 3)
+    here.flows()
+    here.finish()

@@ -31,6 +31,10 @@ class TooMuchText(StoreFailed):
     """The brokers keep less beside an offset than was written (`offset.metadata.max.bytes`)."""
 
 
+class Unanswered(StoreFailed):
+    """The coordinator owes an answer for so long that the group may have given our partitions to others."""
+
+
 class Asked(Struct, frozen=True, eq=False):
     """A commit of one partition; `done` is told of its end, in the thread: None if it is durable."""
 

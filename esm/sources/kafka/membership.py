@@ -18,7 +18,7 @@ from esm.checkpoint import Position
 from esm.clients.kafka import problem_of
 from esm.errors import Disconnected, LostLease
 from esm.model import Lane, Rebalance, RebalanceKind, Remark
-from esm.sources.kafka.commits import Asked
+from esm.sources.kafka.commits import Asked, Unanswered
 from esm.sources.kafka.event import Encoder, Envelope, lane_name, partition_of
 from esm.sources.kafka.feed import Feed, Parcel
 from esm.sources.kafka.poller import Poller
@@ -39,10 +39,15 @@ class _Going(NamedTuple):
 
 
 class GroupMembership:
-    """A `Membership`, and the `Listener` of a poller. `rows` and the poller are given once there is one."""
+    """A `Membership`, and the `Listener` of a poller. `rows` and the poller are given once there is one.
 
-    def __init__(self, envelope: Envelope, world: World, tell: Tell) -> None:
+    `patience`: seconds that a commit may take. It is shorter than a session of the group, so that what cannot be
+    committed any more is not gone on with either when the group gives it to others.
+    """
+
+    def __init__(self, envelope: Envelope, world: World, tell: Tell, *, patience: float) -> None:
         self._envelope = envelope
+        self._patience = patience
         self._world = world
         self.tell = tell
         self._ours: frozenset[str] = frozenset()
@@ -100,11 +105,15 @@ class GroupMembership:
             self._release()
 
     async def commit(self, place: TopicPartition) -> None:
-        """Durable when it returns. Raises `StoreFailed`, `LostLease`."""
+        """Durable when it returns. Raises `Unanswered`, `StoreFailed`, `LostLease`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.poller.commits.ask(Asked(place, partial(self.tell, _settle, future)))
         self.poller.wake()
-        await future
+        try:
+            async with asyncio.timeout(self._patience):
+                await future
+        except TimeoutError:
+            raise Unanswered(f"the coordinator did not answer within {self._patience:g} s") from None
 
     def listen(self, tell: Callable[[Rebalance | Remark], None]) -> None:
         """From now on `tell` is told what the group does."""

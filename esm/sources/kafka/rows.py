@@ -15,7 +15,7 @@ from esm.clients.kafka.asking import Committed
 from esm.core.log.packing import ROOM, Newer, pack, unpack
 from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.kafka.beginnings import Beginnings
-from esm.sources.kafka.commits import TooMuchText
+from esm.sources.kafka.commits import TooMuchText, Unanswered
 from esm.sources.kafka.event import lane_name, partition_of
 from esm.sources.kafka.start import MARK_ROOM, without_origin
 
@@ -82,6 +82,8 @@ class GroupRows:
                 self._room = max(_LEAST_ROOM, self._room // 2)
                 if last:
                     raise
+            except Unanswered:
+                raise
             except (LostLease, StoreFailed):
                 if last:
                     raise

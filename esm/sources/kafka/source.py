@@ -26,6 +26,7 @@ from esm.sources.kafka.rows import GroupRows
 from esm.world import World
 
 _MARGIN = 5.0
+_PATIENCE = 30.0
 _PREFETCHED = 32 * 1024
 """Kibibytes that wait in the client, besides those that wait for their lanes."""
 
@@ -60,7 +61,7 @@ class KafkaSource:
             positions.committed()
         )  # a coordinator that cannot be had would leave us without partitions, and a word
         tell = tell_in(asyncio.get_running_loop())
-        membership = GroupMembership(self._envelope, self._world, tell)
+        membership = GroupMembership(self._envelope, self._world, tell, patience=self._patience)
         membership.poller = self._poller(reached, membership)
         beginnings = Beginnings(
             positions, self._begin, self._past, remark=membership.remark, wall=self._world.wall
@@ -97,6 +98,11 @@ class KafkaSource:
         return Poller(
             make, self._options.topic, membership, membership.tell, self._world, patience=self.drain + _MARGIN
         )
+
+    @property
+    def _patience(self) -> float:
+        """For a commit: well before the group would take our silence for our end."""
+        return min(_PATIENCE, self._options.session_timeout * 2 / 3)
 
     def _adopting(self, positions: Positions, poller: Poller) -> AbstractAsyncContextManager[None]:
         options = self._options

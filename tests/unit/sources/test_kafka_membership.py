@@ -13,10 +13,12 @@ from esm.errors import LostLease
 from esm.model import Lane
 from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kafka.beginnings import Beginnings, Past
+from esm.sources.kafka.commits import Commits, Unanswered
 from esm.sources.kafka.event import Envelope
 from esm.sources.kafka.membership import GroupMembership
 from esm.sources.kafka.readings import Reading
 from esm.sources.kafka.rows import GroupRows
+from esm.testing import loop
 from esm.world import World
 
 
@@ -48,6 +50,7 @@ class Thread:
         self.owned = {0}
         self.trouble = None
         self.readings: Any = Readings()
+        self.commits: Any = Commits(self.owned, lambda: 0.0)
 
     def wake(self) -> None:
         """Nobody sleeps."""
@@ -75,6 +78,7 @@ def membership(brokers: Brokers) -> GroupMembership:
         Envelope("b:1", "t"),
         World(lambda: 0.0, lambda: 0.0, asyncio.sleep, lambda: 0.5, lambda: "id"),
         lambda what, *given: what(*given),
+        patience=30.0,
     )
     thread: Any = Thread()
     made.poller = thread
@@ -122,6 +126,17 @@ async def test_a_partition_that_the_thread_has_lost_already_is_not_opened() -> N
         async with one.open(Lane("t-0"), 4):
             raise AssertionError
     assert thread.readings.opened == []
+
+
+def test_a_coordinator_that_owes_an_answer_for_long_is_a_store_that_fails() -> None:
+    async def ask() -> float:
+        one = membership(Brokers())
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Unanswered):
+            await one.commit(TopicPartition("t", 0, 5, ""))
+        return asyncio.get_running_loop().time() - began
+
+    assert loop.run(ask()) == pytest.approx(30.0)
 
 
 async def test_a_partition_that_was_made_anew_stops_and_starts_at_its_oldest() -> None:

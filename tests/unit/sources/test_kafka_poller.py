@@ -202,18 +202,18 @@ def test_on_a_loss_nothing_is_committed() -> None:
 
 def test_a_coordinator_that_does_not_answer_is_the_reason_why_nothing_is_read() -> None:
     bench = Bench()
-    reasons: list[str | None] = []
+    troubles: list[Disconnected | None] = []
 
     def answers_late() -> None:
         until = bench.world.monotonic() + 5.0
         while bench.world.monotonic() < until:
             pass
-        reasons.append(bench.poller.trouble and bench.poller.trouble.reason)
+        troubles.append(bench.poller.trouble)
 
     bench.consumer.on_commit = answers_late
     bench.consumer.script.extendleft([waits, bench.ask(0, 5), assign(0)])
     bench.run()
-    assert reasons == ["the coordinator of the group does not answer a commit"]
+    assert [each and each.reason for each in troubles] == ["the coordinator of the group does not answer a commit"]
     assert bench.poller.trouble is None
 
 

@@ -12,7 +12,7 @@ from esm.errors import Disconnected, LostLease, StoreFailed
 from esm.sources.begin import Begin, StartingPosition
 from esm.sources.kafka import rows as rows_module
 from esm.sources.kafka.beginnings import Beginnings, Past
-from esm.sources.kafka.commits import TooMuchText
+from esm.sources.kafka.commits import TooMuchText, Unanswered
 from esm.sources.kafka.rows import GroupRows
 from esm.sources.kafka.start import MARK_ROOM, Origin
 
@@ -217,6 +217,17 @@ async def test_a_commit_is_tried_again_while_the_lane_is_ours(monkeypatch: pytes
     assert await rows.swap(row, row)
     group.refusals = [StoreFailed("away")] * 5
     with pytest.raises(StoreFailed):
+        await rows.swap(row, row)
+
+
+async def test_a_commit_without_an_answer_is_a_failure_at_once() -> None:
+    """More tries would take longer than the group waits for us, and the lane would go on meanwhile."""
+    group = Group()
+    rows = group.rows()
+    rows.gained(["t-0"])
+    row = await take(rows, "t-0")
+    group.refusals = [Unanswered("the coordinator did not answer")]
+    with pytest.raises(Unanswered):
         await rows.swap(row, row)
 
 

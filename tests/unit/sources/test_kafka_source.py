@@ -21,7 +21,7 @@ def source(**options: Any) -> KafkaSource:
 
 def test_the_thread_waits_for_longer_than_lanes_may_drain() -> None:
     """Otherwise what they finish at the last moment could not be committed."""
-    membership = GroupMembership(Envelope("b:1", "t"), real_world(), lambda what, *given: None)
+    membership = GroupMembership(Envelope("b:1", "t"), real_world(), lambda what, *given: None, patience=1.0)
     assert source(drain=200)._poller({}, membership)._patience > 200
 
 
