@@ -36,3 +36,19 @@ def test_daemons_come_are_killed_and_held_and_partitions_are_added(
     here.flows()
     account = here.finish()
     assert set(account.stream.given_up) == set(POISON) & set(here.load.taken)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_static_member_that_is_killed_is_replaced_by_one_of_its_name(
+    scene: NewScene, kafka: Server, make_topic: TopicMaker, protocol: str
+) -> None:
+    """With the newer protocol the name is taken until the session is over, and to the client that is fatal."""
+    here = scene(make_topic(kafka.address, partitions=2), 2)
+    here.source = {"group_protocol": protocol}
+    here.start("first", group_instance_id="only")
+    here.flows()
+    here.kill("first")
+    here.start("second", group_instance_id="only")
+    here.flows()
+    here.finish()

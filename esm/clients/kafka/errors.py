@@ -64,6 +64,10 @@ _CURES = {
         "AccessDenied",
         "an ACL of the brokers, or with IAM a policy, has to allow it",
     ),
+    r"instance ID is still used": (
+        "UnreleasedInstanceId",
+        "one that was killed keeps its group_instance_id until its session is over; two may not share one",
+    ),
     r"Failed to resolve": (
         "unreachable",
         "a name that is not in bootstrap_servers is what a broker calls itself, in its advertised.listeners",
@@ -74,6 +78,13 @@ _CURES = {
     ),
 }
 """By what is said: its code, and what to do."""
+
+_PASSING = frozenset({"unreachable", "UnreleasedInstanceId"})
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client does nothing any more. Of one that a poll returns, `fatal()` says no."""
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL  # noqa: SLF001
 
 
 def is_lasting(error: KafkaError) -> bool:
@@ -97,7 +108,7 @@ def problem_of(error: KafkaError) -> Disconnected:
     reason, number = reason_of(error), error.code()
     for pattern, (code, cure) in _CURES.items():
         if re.search(pattern, reason):
-            return Disconnected(code, f"{reason}: {cure}", lasting=code != "unreachable")
+            return Disconnected(code, f"{reason}: {cure}", lasting=code not in _PASSING)
     if number in UNREACHABLE:
         return Disconnected("unreachable", reason)
     return Disconnected(_CODES.get(number, str(error.name())), reason, lasting=number in _CODES)

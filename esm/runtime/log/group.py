@@ -28,7 +28,8 @@ from esm.runtime.source_health import SourceHealth
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
-_UNJOINED = Backoff(base=1.0, cap=300.0)
+_UNJOINED = Backoff(base=1.0, cap=15.0)
+_REFUSED = Backoff(base=5.0, cap=300.0)
 
 
 @dataclass(slots=True)
@@ -57,9 +58,15 @@ class GroupMapping:
                 try:
                     await apart(self._be_member(shared, stop))
                 except* Disconnected as problems:
-                    pause = self._failures.another(_UNJOINED, self.world.chance())
-                    self._health.report("", first_of(problems), pause)
+                    problem = first_of(problems)
+                    pause = self._pause(problem)
+                    self._health.report("", problem, pause)
                     await stop.within(pause)
+
+    def _pause(self, problem: BaseException) -> float:
+        """Before the group is joined again: what passes by itself, such as a session, is over soon."""
+        needs_somebody = isinstance(problem, Disconnected) and problem.lasting
+        return self._failures.another(_REFUSED if needs_somebody else _UNJOINED, self.world.chance())
 
     async def _be_member(self, shared: Shared, stop: Stop) -> None:
         async with self.source.join() as membership:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from esm.clients.kafka import OF_ONE_BROKER, is_lasting, problem_of
+from esm.clients.kafka import OF_ONE_BROKER, is_fatal, is_lasting, problem_of
 from esm.errors import Disconnected, StoreFailed
 from esm.sources.kafka.commits import Commits
 from esm.sources.kafka.readings import Readings, Tell
@@ -183,7 +183,7 @@ class Poller:
         for message, error in wrong:
             if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                 self._mend(consumer, message)
-            elif error.fatal() or is_lasting(error):
+            elif is_fatal(error) or is_lasting(error):
                 self._tell(self._listener.failed, problem_of(error))
             else:
                 self._trouble = problem_of(error)
@@ -198,7 +198,7 @@ class Poller:
     def _on_error(self, error: KafkaError) -> None:
         """Of no partition: brokers that cannot be reached or do not let us in."""
         problem, known = problem_of(error), self._trouble
-        if error.fatal():
+        if is_fatal(error):
             self._tell(self._listener.failed, problem)
         elif problem.lasting:
             self._is_cut_off, self._trouble = True, problem

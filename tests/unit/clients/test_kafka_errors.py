@@ -42,3 +42,9 @@ def test_what_it_is_about_stands_first_and_changes_no_code() -> None:
     problem = problem_of(error)
     assert (problem.code, problem.lasting) == ("NonExistentTopic", True)
     assert problem.reason.startswith("topic ordres: Broker: Unknown topic")
+
+
+def test_a_name_that_somebody_else_has_is_free_after_a_session() -> None:
+    said = "Fatal error: Broker: The instance ID is still used by another member in the consumer group: ..."
+    problem = problem_of(KafkaError(KafkaError._FATAL, said))
+    assert (problem.code, problem.lasting) == ("UnreleasedInstanceId", False)

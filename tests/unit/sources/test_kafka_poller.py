@@ -330,8 +330,14 @@ def test_what_somebody_has_to_mend_ends_the_membership(code: int, name: str) -> 
     assert (problem.code, problem.lasting) == (name, True)
 
 
-def test_a_client_that_cannot_go_on_ends_the_membership() -> None:
-    fatal: Any = Message(error=KafkaError(KafkaError._FATAL, "another has this name", fatal=True))
+@pytest.mark.parametrize(
+    "error",
+    [KafkaError(KafkaError._FATAL, "it ends"), KafkaError(KafkaError.FENCED_INSTANCE_ID, "it ends", fatal=True)],
+    ids=["as a poll returns it", "as it is raised"],
+)
+def test_a_client_that_cannot_go_on_ends_the_membership(error: KafkaError) -> None:
+    """Of what a poll of librdkafka 2.16 returns then `fatal()` says that it is not."""
+    fatal: Any = Message(error=error)
     (problem,) = Bench([fatal]).run().told.news
     assert isinstance(problem, Disconnected)
 
