@@ -51,8 +51,8 @@ class Turmoil:
 
     def run(self, seconds: float) -> None:
         """So long; then what is held goes on, and brokers are back."""
-        self._add()
-        self._add()
+        for _ in range(2 - len(self.scene.running)):
+            self._add()
         deadline = time.monotonic() + seconds
         deck: list[str] = []
         while (now := time.monotonic()) < deadline:
