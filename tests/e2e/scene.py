@@ -13,7 +13,7 @@ from servers.topics import Topic
 from .consumer import Consumer
 from .group_account import WHO, GroupAccount, Member, member
 from .harness import Daemon, daemon, until, write_config
-from .topic_load import TopicLoad
+from .topic_load import WRITE_SECONDS, TopicLoad
 
 GROUP = "orders"
 POISON = ("p0k1/5", "p3k0/30")
@@ -70,7 +70,11 @@ class Scene:
 
     def _goes_on(self, prefixes: tuple[str, ...]) -> None:
         known = set(self.load.taken)
-        until(lambda: any(body.startswith(prefixes) for body in set(self.load.taken) - known), "the load goes on")
+
+        def written() -> bool:
+            return any(body.startswith(prefixes) for body in set(self.load.taken) - known)
+
+        until(written, "the load goes on", within=WRITE_SECONDS)
 
     def calls(self, who: str) -> int:
         """How often it called the function."""
