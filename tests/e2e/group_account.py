@@ -23,7 +23,12 @@ from .journal import Visit
 from .stream_account import Accepted, StreamAccount, life, longest_silence
 
 WHO = "X-Who"
-_TAKEN_AWAY = {f"the group shares its partitions out: {kind}": kind for kind in ("revoked", "lost")}
+_TAKEN_AWAY = {
+    "the group shares its partitions out: revoked": "revoked",
+    "the group shares its partitions out: lost": "lost",
+    "lane was taken by somebody else, it is opened again if it is still ours": "lost",
+}
+"""The last is told when a commit is refused: the newer protocol asks partitions back from one that was held."""
 _ON_ITS_WAY = 0.5
 """Seconds until a function notices a call, at most."""
 _EPOCH = time.time() - time.monotonic()
@@ -71,7 +76,7 @@ def member(running: Daemon, killed: float = inf) -> Member:
 def _changes(lines: Sequence[Mapping[str, Any]]) -> Iterator[Change]:
     for line in lines:
         if kind := _TAKEN_AWAY.get(line["message"]):
-            yield from (Change(_moment(line), lane, kind) for lane in line["lanes"])
+            yield from (Change(_moment(line), lane, kind) for lane in line.get("lanes") or [line["lane"]])
 
 
 def _checkpoints(lines: Sequence[Mapping[str, Any]]) -> Iterator[Checkpoint]:

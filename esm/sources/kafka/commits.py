@@ -2,7 +2,8 @@
 
 Each is waited for. While a coordinator is away the client tries a commit again by itself, and one that was only
 sent may be tried after newer ones, ours or the next owner's: the position would go back. Meanwhile nothing is
-read; lanes go on with what they have.
+read; lanes go on with what they have. After a slow answer there may be copies of that commit in connections that
+were given up, which brokers get to when they will: for a while all is written twice.
 """
 
 from collections import deque
@@ -24,7 +25,9 @@ LOST = frozenset(
 )
 """The group knows us no longer, or not with these partitions."""
 
-_SLOW = 5.0
+_SLOW = 1.0
+_SHAKY_FOR = 10.0
+_STUCK = 5.0
 
 
 class TooMuchText(StoreFailed):
@@ -50,12 +53,13 @@ class Commits:
         self._monotonic = monotonic
         self._waiting: deque[Asked] = deque()
         self._since: float | None = None
+        self._shaky_until = float("-inf")
 
     @property
     def is_stuck(self) -> bool:
         """The coordinator has owed an answer for longer than it ever should, and nothing is read meanwhile."""
         since = self._since
-        return since is not None and self._monotonic() - since > _SLOW
+        return since is not None and self._monotonic() - since > _STUCK
 
     def ask(self, asked: Asked) -> None:
         """To be sent soon. One at a time for each partition."""
@@ -65,9 +69,11 @@ class Commits:
         """All that was asked; returns when it is answered, after as long as the client tries."""
         if not (sent := self._take()):
             return
-        self._since = self._monotonic()
-        errors = _errors(consumer, [asked.place for asked in sent.values()])
-        self._since = None
+        places = [asked.place for asked in sent.values()]
+        is_shaky = self._monotonic() < self._shaky_until
+        errors = self._written(consumer, places)
+        if is_shaky:
+            errors = self._written(consumer, places)  # a copy of an earlier one may have come between
         for partition, asked in sent.items():
             asked.done(_outcome(errors[partition]))
 
@@ -87,6 +93,14 @@ class Commits:
         """None of it will be sent."""
         while self._waiting:
             self._waiting.popleft().done(why)
+
+    def _written(self, consumer: Consumer, places: list[TopicPartition]) -> Mapping[int, KafkaError | None]:
+        since = self._since = self._monotonic()
+        errors = _errors(consumer, places)
+        self._since = None
+        if (now := self._monotonic()) - since > _SLOW:
+            self._shaky_until = now + _SHAKY_FOR
+        return errors
 
     def _take(self) -> Mapping[int, Asked]:
         taken: dict[int, Asked] = {}

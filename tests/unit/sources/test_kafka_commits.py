@@ -97,6 +97,25 @@ def test_an_answer_that_is_owed_for_long_is_known() -> None:
     assert not bench.commits.is_stuck
 
 
+def test_after_a_slow_answer_all_is_written_twice_for_a_while() -> None:
+    """The client may have tried the slow one more than once, and brokers keep no order between connections."""
+    bench = Bench()
+
+    def answers_late() -> None:
+        bench.now += 1.1
+
+    bench.consumer.on_commit = answers_late
+    bench.ask(0, 5)
+    bench.send()
+    bench.consumer.on_commit = lambda: None
+    for after in (9.9, 0.1):
+        bench.now += after
+        bench.ask(0, 7)
+        bench.send()
+    assert bench.consumer.committed == [{0: 5}, {0: 7}, {0: 7}, {0: 7}]
+    assert bench.outcomes == [None, None, None]
+
+
 def test_at_the_end_everybody_is_told_once() -> None:
     bench = Bench()
     bench.ask(0, 5)
