@@ -81,6 +81,12 @@ _CURES = {
 
 _PASSING = frozenset({"unreachable", "UnreleasedInstanceId"})
 
+_FATAL = "Fatal error: "
+_NUMBERS = {
+    str(KafkaError(number).str()): number for number in vars(KafkaError).values() if isinstance(number, int)
+}
+"""By the client's words for them: why it ended with a fatal error it only says so."""
+
 
 def is_fatal(error: KafkaError) -> bool:
     """Whether the client does nothing any more. Of one that a poll returns, `fatal()` says no."""
@@ -105,13 +111,21 @@ def about(what: str, error: KafkaError) -> KafkaError:
 
 def problem_of(error: KafkaError) -> Disconnected:
     """As the engine acts on it."""
-    reason, number = reason_of(error), error.code()
+    reason = reason_of(error)
+    number = _number_of(error, reason)
     for pattern, (code, cure) in _CURES.items():
         if re.search(pattern, reason):
             return Disconnected(code, f"{reason}: {cure}", lasting=code not in _PASSING)
     if number in UNREACHABLE:
         return Disconnected("unreachable", reason)
-    return Disconnected(_CODES.get(number, str(error.name())), reason, lasting=number in _CODES)
+    return Disconnected(_CODES.get(number, KafkaError(number).name()), reason, lasting=number in _CODES)
+
+
+def _number_of(error: KafkaError, reason: str) -> int:
+    if error.code() != KafkaError._FATAL:  # noqa: SLF001
+        return error.code()
+    said = reason.removeprefix(_FATAL)
+    return next((number for text, number in _NUMBERS.items() if said.startswith(f"{text}: ")), error.code())
 
 
 @contextmanager

@@ -48,3 +48,24 @@ def test_a_name_that_somebody_else_has_is_free_after_a_session() -> None:
     said = "Fatal error: Broker: The instance ID is still used by another member in the consumer group: ..."
     problem = problem_of(KafkaError(KafkaError._FATAL, said))
     assert (problem.code, problem.lasting) == ("UnreleasedInstanceId", False)
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "lasting"),
+    [
+        (KafkaError.FENCED_INSTANCE_ID, "FencedInstanceId", True),
+        (KafkaError.UNSUPPORTED_VERSION, "UnsupportedVersion", True),
+        (KafkaError.INVALID_GROUP_ID, "InvalidGroupId", True),
+        (KafkaError.INCONSISTENT_GROUP_PROTOCOL, "InconsistentGroupProtocol", True),
+        (KafkaError.GROUP_MAX_SIZE_REACHED, "GROUP_MAX_SIZE_REACHED", False),
+    ],
+)
+def test_a_fatal_error_is_told_by_its_cause(cause: int, code: str, lasting: bool) -> None:
+    """Which a poll returns in words only."""
+    said = f"Fatal error: {KafkaError(cause).str()}: ConsumerGroupHeartbeat fatal error: {KafkaError(cause).str()}"
+    problem = problem_of(KafkaError(KafkaError._FATAL, said))
+    assert (problem.code, problem.lasting) == (code, lasting)
+
+
+def test_a_fatal_error_of_another_kind_has_its_own_name() -> None:
+    assert problem_of(KafkaError(KafkaError._FATAL, "Fatal error: something new")).code == "_FATAL"
