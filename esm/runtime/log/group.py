@@ -28,6 +28,7 @@ from esm.runtime.source_health import SourceHealth
 from esm.runtime.status.board import StatusBoard
 from esm.runtime.world import World
 
+_CALM = 60.0
 _UNJOINED = Backoff(base=1.0, cap=15.0)
 _REFUSED = Backoff(base=5.0, cap=300.0)
 
@@ -55,9 +56,12 @@ class GroupMapping:
         async with shared_by_lanes(self.plan, self.caller, self.memory, self.world) as shared:
             while not stop.is_set():
                 heed_cancel()
+                began = self.world.monotonic()
                 try:
                     await apart(self._be_member(shared, stop))
                 except* Disconnected as problems:
+                    if self.world.monotonic() - began > _CALM:
+                        self._failures.over()
                     problem = first_of(problems)
                     pause = self._pause(problem)
                     self._health.report("", problem, pause)
@@ -110,7 +114,6 @@ class GroupMapping:
         try:
             async for lanes in membership.lanes():
                 self._health.well_again()
-                self._failures.over()
                 self._ours = {lane.name for lane in lanes}
                 yield {lane.name: lane for lane in lanes}
         except Disconnected as problem:

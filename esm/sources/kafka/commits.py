@@ -21,6 +21,7 @@ LOST = frozenset(
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FENCED,  # noqa: SLF001 -- librdkafka's own errors have names that begin so
+        KafkaError._FATAL,  # noqa: SLF001 -- the client has ended, and tries nothing any more
     }
 )
 """The group knows us no longer, or not with these partitions."""

@@ -12,7 +12,8 @@ import pytest
 from runtime_log_world import NotedDestination, NotedFunction
 from runtime_world import EPOCH, PLENTY, Told, now, opening, world
 
-from esm.model import Errored, LogPage, Outcome
+from esm.errors import Disconnected
+from esm.model import Errored, Lane, LogPage, Outcome
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import LaneLost, LaneStopped, NotMoving
@@ -144,6 +145,27 @@ def test_a_group_that_cannot_be_used_is_told_joined_again_and_told_well() -> Non
             assert set(one.lanes) == {"t-0", "t-1"}
             assert len(one.function.invocations) == 2
 
+    loop.run(story())
+
+
+@pytest.mark.parametrize(("lasting", "most"), [(True, 20), (False, 100)])
+def test_a_membership_that_ends_soon_is_no_success(
+    lasting: bool, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes with one `group_instance_id` take everything from each other, each time they join."""
+
+    async def fenced(link: Link) -> AsyncIterator[Any]:
+        yield [Lane("t-0")]
+        await asyncio.sleep(1.0)
+        raise Disconnected("FencedInstanceId", "scripted", lasting=lasting)
+
+    async def story() -> None:
+        rig = Rig()
+        async with rig.coordinated(), rig.member() as one:
+            await asyncio.sleep(600.0)
+            assert 5 < len(one.told.of(SourceFailed)) < most
+
+    monkeypatch.setattr(Link, "lanes", fenced)
     loop.run(story())
 
 

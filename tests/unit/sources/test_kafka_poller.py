@@ -223,6 +223,7 @@ def test_a_coordinator_that_does_not_answer_is_the_reason_why_nothing_is_read() 
         (KafkaError.ILLEGAL_GENERATION, LostLease),
         (KafkaError.UNKNOWN_MEMBER_ID, LostLease),
         (KafkaError.FENCED_INSTANCE_ID, LostLease),
+        (KafkaError._FATAL, LostLease),
         (KafkaError.REBALANCE_IN_PROGRESS, StoreFailed),
         (KafkaError.NOT_COORDINATOR, StoreFailed),
         (KafkaError.OFFSET_METADATA_TOO_LARGE, TooMuchText),
