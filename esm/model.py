@@ -100,6 +100,17 @@ class Remark(Struct, frozen=True):
     text: str
 
 
+class Absence(Struct, frozen=True):
+    """Nothing of a group is ours: it has nothing for us, or cannot be reached.
+
+    Then there are `code` and `reason`, as of `Disconnected`. It is asked again after `pause` seconds.
+    """
+
+    code: str = ""
+    reason: str = ""
+    pause: float = 0.0
+
+
 class Terms(Struct, frozen=True):
     """On what terms a queue hands out messages; all in seconds.
 

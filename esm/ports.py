@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from esm.checkpoint import LaneRow, Position, Start
 from esm.model import (
+    Absence,
     Backlog,
     Finding,
     Invocation,
@@ -169,7 +170,7 @@ class Membership(Protocol):
 class Outspoken(Protocol):
     """A membership that tells of what the group does, beside the lanes that come of it."""
 
-    def listen(self, tell: Callable[[Rebalance | Remark], None]) -> None:
+    def listen(self, tell: Callable[[Rebalance | Remark | Absence], None]) -> None:
         """From now on `tell` is told."""
 
 

@@ -58,3 +58,24 @@ def test_a_coordinator_that_is_silent_for_a_while(scene: NewScene, kafka_mock: M
     kafka_mock.coordinate(GROUP, 3)
     here.flows()
     here.finish()
+
+
+@pytest.mark.timeout(90)
+def test_a_member_that_has_lost_everything_is_not_well_while_the_coordinator_is_away(
+    scene: NewScene, kafka_mock: MockKafka
+) -> None:
+    """Leaders answer and nothing is to be committed; the client tries to join again, and says nothing of it."""
+    kafka_mock.create("away", 2, 3)
+    kafka_mock.coordinate(GROUP, 2)
+    for partition, leader in ((0, 1), (1, 3)):
+        kafka_mock.lead("away", partition, leader)
+    here = scene(Topic("away", {"bootstrap.servers": kafka_mock.bootstrap}), 2)
+    only = here.start("only")
+    here.flows()
+    kafka_mock.down(2)
+    until(lambda: times(only, "lost"), "the session is over")
+    until(lambda: "GroupCoordinator" in only.status("orders")["last_processing_result"], "it is told", 40.0)
+    kafka_mock.coordinate(GROUP, 3)
+    here.flows()
+    assert only.status("orders")["last_processing_result"] == "OK"
+    here.finish()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from esm.core.backoff import Backoff, Failures
 from esm.errors import Disconnected
-from esm.model import Lane, Rebalance, Remark
+from esm.model import Absence, Lane, Rebalance, Remark
 from esm.ports import GroupSource, LogReader, Membership, Outspoken
 from esm.runtime.calling.caller import Caller
 from esm.runtime.follow import Barrier, first_of, follow
@@ -78,12 +78,16 @@ class GroupMapping:
                 membership.listen(self._pass_on)
             await self._follow(shared, membership, stop)
 
-    def _pass_on(self, news: Rebalance | Remark) -> None:
+    def _pass_on(self, news: Rebalance | Remark | Absence) -> None:
         match news:
             case Rebalance(kind=kind, lanes=lanes, ours=ours):
                 self.world.tell(Rebalanced(self.plan.name, kind, lanes, ours))
             case Remark(text=text):
                 self.world.tell(Remarked(self.plan.name, text))
+            case Absence(code=""):
+                self._health.well_again()
+            case Absence(code=code, reason=reason, pause=pause):
+                self._health.report("", Disconnected(code, reason), pause)
 
     async def _follow(self, shared: Shared, membership: Membership, stop: Stop) -> None:
         def open_reader(lane: Lane, row: HeldRow) -> AbstractAsyncContextManager[LogReader]:

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from esm.checkpoint import Position
 from esm.clients.kafka import problem_of
 from esm.errors import Disconnected, LostLease
-from esm.model import Lane, Rebalance, RebalanceKind, Remark
+from esm.model import Absence, Lane, Rebalance, RebalanceKind, Remark
 from esm.sources.kafka.commits import Asked, Unanswered
 from esm.sources.kafka.event import Encoder, Envelope, lane_name, partition_of
 from esm.sources.kafka.feed import Feed, Parcel
@@ -59,7 +59,7 @@ class GroupMembership:
         self._is_over = False
         self._readers: Counter[str] = Counter()
         self._going: list[_Going] = []
-        self._news: Callable[[Rebalance | Remark], None] = _unheard
+        self._news: Callable[[Rebalance | Remark | Absence], None] = _unheard
         self.poller: Poller
         self.rows: GroupRows
 
@@ -115,13 +115,22 @@ class GroupMembership:
         except TimeoutError:
             raise Unanswered(f"the coordinator did not answer within {self._patience:g} s") from None
 
-    def listen(self, tell: Callable[[Rebalance | Remark], None]) -> None:
+    def listen(self, tell: Callable[[Rebalance | Remark | Absence], None]) -> None:
         """From now on `tell` is told what the group does."""
         self._news = tell
 
     def remark(self, text: str) -> None:
         """Something for people to know."""
         self._news(Remark(text))
+
+    @property
+    def has_lanes(self) -> bool:
+        """Some partitions are ours."""
+        return bool(self._ours)
+
+    def is_absent(self, problem: Disconnected | None, pause: float) -> None:
+        """None is ours, and why; asked again after `pause` seconds."""
+        self._news(Absence() if problem is None else Absence(problem.code, problem.reason, pause))
 
     # Who we are has changed
 
@@ -266,7 +275,7 @@ def tell_in(loop: asyncio.AbstractEventLoop) -> Tell:
     return tell
 
 
-def _unheard(_: Rebalance | Remark) -> None:
+def _unheard(_: Rebalance | Remark | Absence) -> None:
     """Nobody listens yet."""
 
 

@@ -13,6 +13,7 @@ from esm.clients.kafka.cluster import access_of
 from esm.errors import Disconnected
 from esm.model import Finding
 from esm.sources.begin import Begin
+from esm.sources.kafka.absence import minding
 from esm.sources.kafka.beginnings import Beginnings, Past
 from esm.sources.kafka.check import findings
 from esm.sources.kafka.event import Envelope, KafkaCodec
@@ -71,6 +72,7 @@ class KafkaSource:
             running(membership.poller, tell),
             renewing(self._access, identity, membership, self._world),
             self._adopting(positions, membership.poller),
+            minding(positions.committed, membership),
         ):
             yield membership
 

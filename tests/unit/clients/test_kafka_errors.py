@@ -60,9 +60,10 @@ def test_a_name_that_somebody_else_has_is_free_after_a_session() -> None:
         (KafkaError.GROUP_MAX_SIZE_REACHED, "GROUP_MAX_SIZE_REACHED", False),
     ],
 )
-def test_a_fatal_error_is_told_by_its_cause(cause: int, code: str, lasting: bool) -> None:
+def test_a_fatal_error_is_told_by_its_cause(cause: int, code: str, *, lasting: bool) -> None:
     """Which a poll returns in words only."""
-    said = f"Fatal error: {KafkaError(cause).str()}: ConsumerGroupHeartbeat fatal error: {KafkaError(cause).str()}"
+    text = KafkaError(cause).str()
+    said = f"Fatal error: {text}: ConsumerGroupHeartbeat fatal error: {text}"
     problem = problem_of(KafkaError(KafkaError._FATAL, said))
     assert (problem.code, problem.lasting) == (code, lasting)
 

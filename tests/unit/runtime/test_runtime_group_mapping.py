@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from runtime_log_world import NotedDestination, NotedFunction
 from runtime_world import EPOCH, PLENTY, Told, now, opening, world
 
 from esm.errors import Disconnected
-from esm.model import Errored, Lane, LogPage, Outcome
+from esm.model import Absence, Errored, Lane, LogPage, Outcome
 from esm.runtime.engine import Engine
 from esm.runtime.happenings import Happening, SourceFailed, SourceRecovered
 from esm.runtime.lane_happenings import LaneLost, LaneStopped, NotMoving
@@ -148,9 +148,27 @@ def test_a_group_that_cannot_be_used_is_told_joined_again_and_told_well() -> Non
     loop.run(story())
 
 
+def test_a_member_without_lanes_that_cannot_reach_its_group_is_told_of_until_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        tells: list[Callable[[Absence], None]] = []
+        monkeypatch.setattr(Link, "listen", lambda _, tell: tells.append(tell), raising=False)
+        rig = Rig(partitions=1)
+        async with rig.coordinated(), rig.member() as one:
+            await asyncio.sleep(5.0)
+            tells[0](Absence("unreachable", "scripted", 15.0))
+            assert [each.pause for each in one.told.of(SourceFailed)] == [15.0]
+            for _ in range(2):
+                tells[0](Absence())
+            assert len(one.told.of(SourceRecovered)) == 1
+
+    loop.run(story())
+
+
 @pytest.mark.parametrize(("lasting", "most"), [(True, 20), (False, 100)])
 def test_a_membership_that_ends_soon_is_no_success(
-    lasting: bool, most: int, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, *, lasting: bool, most: int
 ) -> None:
     """Two processes with one `group_instance_id` take everything from each other, each time they join."""
 
