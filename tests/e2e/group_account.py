@@ -124,6 +124,10 @@ class GroupAccount:
         """How often a record came again because of a "retry", a "kill" or a "rebalance", or for no reason: ""."""
         return Counter(why for _, _, why in self._again)
 
+    def cut_off(self) -> set[str]:
+        """What was being worked on when a daemon was killed or lost the partition: that uses up a retry too."""
+        return {one.body for one, _, why in self._again if why in {"kill", "rebalance"}}
+
     def longest_silence(self) -> tuple[float, str]:
         """The longest time that a partition had something to do and nobody called: seconds, and which one."""
         lanes = {one.lane for one in self.sent}

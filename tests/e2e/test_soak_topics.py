@@ -92,5 +92,6 @@ def test_members_and_brokers_fail_at_random_and_nothing_of_a_topic_is_lost(
     print(_table(account, turmoil, protocol))
     account.balances()
     account.finished(topic, GROUP)
-    assert set(account.stream.given_up) == poison & set(load.taken)
+    given_up = set(account.stream.given_up)
+    assert poison & set(load.taken) <= given_up <= poison | account.cut_off()
     assert account.longest_silence()[0] < _LONGEST_SILENCE
