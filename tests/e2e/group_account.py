@@ -29,6 +29,7 @@ _TAKEN_AWAY = {
     "lane was taken by somebody else, it is opened again if it is still ours": "lost",
 }
 """The last is told when a commit is refused: the newer protocol asks partitions back from one that was held."""
+_CUT_OFF = "records were being sent when the process ended, and are sent again"
 _ON_ITS_WAY = 0.5
 """Seconds until a function notices a call, at most."""
 _EPOCH = time.time() - time.monotonic()
@@ -52,12 +53,16 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Member:
-    """A daemon that has ended; `killed` is since when (monotonic seconds), endless if it was not."""
+    """A daemon that has ended; `killed` is since when (monotonic seconds), endless if it was not.
+
+    `cut_off` are lanes where it found that a call had not ended with the one before it.
+    """
 
     retried: set[str]
     changes: Sequence[Change]
     checkpoints: Sequence[Checkpoint]
     killed: float = inf
+    cut_off: frozenset[str] = frozenset()
 
     @property
     def was_killed(self) -> bool:
@@ -70,7 +75,9 @@ def member(running: Daemon, killed: float = inf) -> Member:
     lines = running.logged()
     if killed < inf:  # one that was held before has been dead to its group since then
         killed = min([killed, *(_moment(line) for line in lines[-1:])])
-    return Member(life(running, killed=killed < inf).retried, [*_changes(lines)], [*_checkpoints(lines)], killed)
+    retried = life(running, killed=killed < inf).retried
+    cut_off = frozenset(line["lane"] for line in lines if line["message"] == _CUT_OFF)
+    return Member(retried, [*_changes(lines)], [*_checkpoints(lines)], killed, cut_off)
 
 
 def _changes(lines: Sequence[Mapping[str, Any]]) -> Iterator[Change]:
@@ -125,8 +132,9 @@ class GroupAccount:
         return Counter(why for _, _, why in self._again)
 
     def cut_off(self) -> set[str]:
-        """What was being worked on when a daemon was killed or lost the partition: that uses up a retry too."""
-        return {one.body for one, _, why in self._again if why in {"kill", "rebalance"}}
+        """Of lanes where a call counted as cut off: that uses up a retry, noticed by the function or not."""
+        lanes = {lane for member in self.members.values() for lane in member.cut_off}
+        return {one.body for one in self.sent if one.lane in lanes}
 
     def longest_silence(self) -> tuple[float, str]:
         """The longest time that a partition had something to do and nobody called: seconds, and which one."""

@@ -109,6 +109,13 @@ def test_a_retry_that_was_told_is_a_reason_for_what_was_not_done(account: Accoun
     assert account([*FINE, AGAIN], told).again() == {"": 1}
 
 
+def test_only_of_a_lane_where_a_call_was_cut_off_something_may_be_given_up_early(account: Account) -> None:
+    elsewhere = {"a": Member(set(), (), (), cut_off=frozenset({"t-1"}))}
+    here = {"a": Member(set(), (), (), cut_off=frozenset({LANE}))}
+    assert account(FINE, elsewhere).cut_off() == set()
+    assert account(FINE, here).cut_off() == {one.body for one in SENT}
+
+
 def test_a_partition_that_was_silent_is_noticed(account: Account) -> None:
     late = Visit("k/2", 44.0, 45.0, 0, done=True, batch="a2")
     seconds, lane = account([*FINE[:2], late]).longest_silence()
