@@ -36,7 +36,7 @@ _EPOCH = time.time() - time.monotonic()
 
 
 class Change(NamedTuple):
-    """A partition was "revoked" or "lost" at that monotonic second."""
+    """A partition was "revoked" or "lost", or a call of it found "cut off", at that monotonic second."""
 
     at: float
     lane: str
@@ -55,14 +55,14 @@ class Checkpoint(NamedTuple):
 class Member:
     """A daemon that has ended; `killed` is since when (monotonic seconds), endless if it was not.
 
-    `cut_off` are lanes where it found that a call had not ended with the one before it.
+    `cut_off` is when it found of a lane that a call had not ended with the one who had it before.
     """
 
     retried: set[str]
     changes: Sequence[Change]
     checkpoints: Sequence[Checkpoint]
     killed: float = inf
-    cut_off: frozenset[str] = frozenset()
+    cut_off: Sequence[Change] = ()
 
     @property
     def was_killed(self) -> bool:
@@ -76,7 +76,7 @@ def member(running: Daemon, killed: float = inf) -> Member:
     if killed < inf:  # one that was held before has been dead to its group since then
         killed = min([killed, *(_moment(line) for line in lines[-1:])])
     retried = life(running, killed=killed < inf).retried
-    cut_off = frozenset(line["lane"] for line in lines if line["message"] == _CUT_OFF)
+    cut_off = [Change(_moment(line), line["lane"], "cut off") for line in lines if line["message"] == _CUT_OFF]
     return Member(retried, [*_changes(lines)], [*_checkpoints(lines)], killed, cut_off)
 
 
@@ -132,9 +132,11 @@ class GroupAccount:
         return Counter(why for _, _, why in self._again)
 
     def cut_off(self) -> set[str]:
-        """Of lanes where a call counted as cut off: that uses up a retry, noticed by the function or not."""
-        lanes = {lane for member in self.members.values() for lane in member.cut_off}
-        return {one.body for one in self.sent if one.lane in lanes}
+        """What was there when a call of its lane counted as cut off, which uses up a retry of what was in it."""
+        last: dict[str, float] = {}
+        for change in [change for member in self.members.values() for change in member.cut_off]:
+            last[change.lane] = max(change.at, last.get(change.lane, change.at))
+        return {one.body for one in self.sent if one.since <= last.get(one.lane, -inf)}
 
     def longest_silence(self) -> tuple[float, str]:
         """The longest time that a partition had something to do and nobody called: seconds, and which one."""

@@ -109,11 +109,14 @@ def test_a_retry_that_was_told_is_a_reason_for_what_was_not_done(account: Accoun
     assert account([*FINE, AGAIN], told).again() == {"": 1}
 
 
-def test_only_of_a_lane_where_a_call_was_cut_off_something_may_be_given_up_early(account: Account) -> None:
-    elsewhere = {"a": Member(set(), (), (), cut_off=frozenset({"t-1"}))}
-    here = {"a": Member(set(), (), (), cut_off=frozenset({LANE}))}
-    assert account(FINE, elsewhere).cut_off() == set()
-    assert account(FINE, here).cut_off() == {one.body for one in SENT}
+@pytest.mark.parametrize(
+    ("lane", "at", "early"), [(LANE, 5.0, {"k/0", "k/1", "k/2"}), (LANE, -1.0, set()), ("t-1", 5.0, set())]
+)
+def test_only_what_was_there_when_a_call_was_cut_off_may_be_given_up_early(
+    account: Account, lane: str, at: float, early: set[str]
+) -> None:
+    members = {"a": Member(set(), (), (), cut_off=[Change(at, lane, "cut off")])}
+    assert account(FINE, members).cut_off() == early
 
 
 def test_a_partition_that_was_silent_is_noticed(account: Account) -> None:

@@ -24,8 +24,8 @@ class Member(Protocol):
     def has_lanes(self) -> bool:
         """Some partitions are ours."""
 
-    def is_absent(self, problem: Disconnected | None, pause: float) -> None:
-        """None is ours, and why; asked again after `pause` seconds."""
+    def tell_absence(self, problem: Disconnected | None, pause: float) -> None:
+        """That none is ours, and why the group cannot be reached if so; asked again after `pause` seconds."""
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ async def _mind(ask: Ask, member: Member) -> None:
             continue
         problem = await _problem(ask)
         if not member.has_lanes:
-            member.is_absent(problem, _EVERY)
+            member.tell_absence(problem, _EVERY)
 
 
 async def _problem(ask: Ask) -> Disconnected | None:

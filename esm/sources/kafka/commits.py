@@ -27,8 +27,9 @@ LOST = frozenset(
 """The group knows us no longer, or not with these partitions."""
 
 _SLOW = 1.0
-_SHAKY_FOR = 10.0
-_STUCK = 5.0
+"""Seconds for an answer after which the client may have tried more than once."""
+
+_SHAKY_FOR, _STUCK = 10.0, 5.0
 
 
 class TooMuchText(StoreFailed):

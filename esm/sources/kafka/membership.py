@@ -128,8 +128,8 @@ class GroupMembership:
         """Some partitions are ours."""
         return bool(self._ours)
 
-    def is_absent(self, problem: Disconnected | None, pause: float) -> None:
-        """None is ours, and why; asked again after `pause` seconds."""
+    def tell_absence(self, problem: Disconnected | None, pause: float) -> None:
+        """That none is ours, and why the group cannot be reached if so; asked again after `pause` seconds."""
         self._news(Absence() if problem is None else Absence(problem.code, problem.reason, pause))
 
     # Who we are has changed

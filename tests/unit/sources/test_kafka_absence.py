@@ -24,7 +24,7 @@ class Member:
         self.has_lanes = False
         self.told: list[Disconnected | None] = []
 
-    def is_absent(self, problem: Disconnected | None, _: float) -> None:
+    def tell_absence(self, problem: Disconnected | None, _: float) -> None:
         self.told.append(problem)
 
 
